@@ -1,0 +1,120 @@
+// A table of vectors, one row for each id:   y[n] = W[id[n]]
+#include <string.h>
+
+#include "layer.h"
+#include "pool.h"
+#include "rows.h"
+
+typedef struct embedding_config {
+    size_t num_embeddings, embedding_dim; // V, E
+    int64_t padding_idx;                  // the row that gets no gradient; -1: none
+} embedding_config;
+
+static const ml_field embedding_fields[] = {
+    ML_REQUIRED(ML_FIELD_SIZE, embedding_config, num_embeddings),
+    ML_REQUIRED(ML_FIELD_SIZE, embedding_config, embedding_dim),
+    ML_OPTIONAL(ML_FIELD_INT, embedding_config, padding_idx, -1),
+    ML_FIELDS_END,
+};
+
+static int embedding_check(const void *config, ml_error *err)
+{
+    const embedding_config *c = config;
+    if (c->padding_idx < -1 || c->padding_idx >= (int64_t)c->num_embeddings)
+        return ml_fail(err, ML_ERR_VALUE, "embedding: padding_idx %lld is outside the table of %zu rows",
+                       (long long)c->padding_idx, c->num_embeddings);
+    return ML_OK;
+}
+
+static size_t embedding_param_count(const void *config)
+{
+    (void)config;
+    return 1;
+}
+
+static void embedding_describe(const void *config, size_t index, ml_param_spec *param)
+{
+    (void)index;
+    const embedding_config *c = config;
+    *param = (ml_param_spec){"weight", 2, {c->num_embeddings, c->embedding_dim}};
+}
+
+static int embedding_prepare(ml_call *call, ml_error *err)
+{
+    const embedding_config *c = call->config;
+    const ml_array *ids = &call->input[0];
+    if (ids->ndim >= ML_MAX_DIMS)
+        return ml_fail(err, ML_ERR_SHAPE, "embedding: ids: at most %d axes, got %d", ML_MAX_DIMS - 1,
+                       ids->ndim);
+    ml_same_shape(&call->output[0], ids);
+    call->output[0].shape[call->output[0].ndim++] = c->embedding_dim;
+    return ml_check_ids(ids, "embedding: ids", c->num_embeddings, 0, err);
+}
+
+static void gather_rows(void *ctx, size_t begin, size_t end)
+{
+    const ml_call *call = ctx;
+    const embedding_config *c = call->config;
+    const int64_t *id = call->input[0].data;       // (N)
+    const ml_real *weight = call->param[0].data;   // (V, E)
+    ml_real *y = call->output[0].data;             // (N, E)
+    const size_t E = c->embedding_dim;
+    for (size_t n = begin; n < end; n++)
+        memcpy(y + n * E, weight + (size_t)id[n] * E, E * sizeof *y);
+}
+
+static int embedding_forward(ml_call *call, ml_error *err)
+{
+    (void)err;
+    const embedding_config *c = call->config;
+    ml_parallel_ranges(ml_array_size(&call->input[0]), ml_row_grain(c->embedding_dim), gather_rows, call);
+    return ML_OK;
+}
+
+// dW[id[n]] += dy[n], for some columns of W: ids repeat, so a task takes columns, not rows.
+static void scatter_columns(void *ctx, size_t begin, size_t end)
+{
+    const ml_call *call = ctx;
+    const embedding_config *c = call->config;
+    const int64_t *id = call->input[0].data;         // (N)
+    const ml_real *dy = call->grad_output[0].data;   // (N, E)
+    ml_real *dweight = call->grad_param[0].data;     // (V, E)
+    const size_t N = ml_array_size(&call->input[0]), E = c->embedding_dim;
+    for (size_t n = 0; n < N; n++) {
+        if (id[n] == c->padding_idx)
+            continue;
+        ml_real *row = dweight + (size_t)id[n] * E;
+        for (size_t e = begin; e < end; e++)
+            row[e] += dy[n * E + e];
+    }
+}
+
+static int embedding_backward(ml_call *call, ml_error *err)
+{
+    (void)err;
+    const embedding_config *c = call->config;
+    if (call->grad_param[0].data == NULL)
+        return ML_OK;
+    if (!call->accumulate[0])
+        ml_clear(&call->grad_param[0]);
+    size_t N = ml_array_size(&call->input[0]);
+    size_t grain = (ml_row_grain(N) + 15) / 16 * 16;
+    ml_parallel_ranges(c->embedding_dim, grain, scatter_columns, call);
+    return ML_OK;
+}
+
+const ml_layer ml_layer_embedding = {
+    .name = "embedding",
+    .config_size = sizeof(embedding_config),
+    .fields = embedding_fields,
+    .inputs = 1,
+    .outputs = 1,
+    .input = {{"ids", "(...)", ML_IDS, 0}},
+    .output = {{"output", "(..., embedding_dim)", ML_REALS, 0}},
+    .check = embedding_check,
+    .param_count = embedding_param_count,
+    .describe = embedding_describe,
+    .prepare = embedding_prepare,
+    .forward = embedding_forward,
+    .backward = embedding_backward,
+};

@@ -1,0 +1,79 @@
+// The inner loops, once per instruction set, behind one table of function pointers.
+#ifndef ML_KERNELS_H
+#define ML_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../real.h"
+
+enum {
+    ML_TILE_ROWS = 6,        // rows of the register tile of panel_product
+    ML_PANEL_VECTORS = 4,    // vectors that a packed panel is wide, at most
+    ML_MAX_LANES = 16,       // numbers in the widest vector
+    ML_TILE_SIZE = ML_TILE_ROWS * ML_PANEL_VECTORS * ML_MAX_LANES,
+};
+
+// One time step of a cell for some rows (of the batch) and some units: what stands after the
+// recurrent product. Pointers are at the first row and unit; a "gate" lies `hidden` numbers after
+// the one before it. S is the number of saved columns of the cell (rnn 1, lstm 4, gru 4).
+typedef struct ml_cell_forward {
+    size_t rows, units, hidden;
+    const ml_real *tile;   // (rows, gates, tile_units): h_{t-1} W_hh^T
+    size_t tile_units;     // units that the tile is wide
+    size_t tile_row;       // numbers from one row of the tile to the next
+    const ml_real *bias;   // (S, hidden)
+    ml_real *gates;        // (rows, S, hidden): in W_ih x_t, out the activations
+    const ml_real *h_prev; // (rows, hidden)
+    const ml_real *c_prev; // (rows, hidden), lstm
+    ml_real *h;            // (rows, hidden), out
+    ml_real *c;            // (rows, hidden), out, lstm
+    ml_real *y;            // (rows, ..), out: h again where the layer's output wants it, or NULL
+    size_t y_row;          // numbers from one row of y to the next
+} ml_cell_forward;
+
+typedef struct ml_cell_backward {
+    size_t rows, units, hidden;
+    const ml_real *dh_next; // (rows, ..): from the step after, or NULL
+    size_t dh_next_row;
+    const ml_real *dy;      // (rows, ..): from the layer above, or NULL
+    size_t dy_row;
+    const ml_real *gates;   // (rows, S, hidden): the activations
+    const ml_real *h;       // (rows, hidden): rnn
+    const ml_real *h_prev;  // (rows, hidden): gru
+    const ml_real *c, *c_prev; // (rows, hidden): lstm
+    ml_real *carry;         // (rows, hidden), in and out: lstm dc, gru the part of dh that skips W_hh
+    ml_real *dgates;        // (rows, S, hidden), out
+} ml_cell_backward;
+
+struct ml_param; // optim.h
+
+#define KERNEL(result, name, arguments) result(*name) arguments;
+typedef struct ml_kernels {
+    const char *isa;
+    size_t lanes; // numbers in a vector
+#include "kernels.def"
+} ml_kernels;
+#undef KERNEL
+
+// The table for this processor: the widest that was compiled and that it supports, or the one that
+// MINILM_ISA names. Chosen once.
+const ml_kernels *ml_kernels_get(void);
+
+// Space-separated names of the tables that could be chosen here.
+const char *ml_kernels_available(void);
+
+// NULL, or the value of MINILM_ISA that names no table that runs here.
+const char *ml_kernels_refused(void);
+
+// In a file that is compiled once per instruction set, ML_KERNEL(f) is f_avx2, f_avx512, ...
+#ifdef ML_ISA
+#define ML_KERNEL_PASTE_(name, isa) ml_##name##_##isa
+#define ML_KERNEL_PASTE(name, isa) ML_KERNEL_PASTE_(name, isa)
+#define ML_KERNEL(name) ML_KERNEL_PASTE(name, ML_ISA)
+#define KERNEL(result, name, arguments) result ML_KERNEL(name) arguments;
+#include "kernels.def"
+#undef KERNEL
+#endif
+
+#endif

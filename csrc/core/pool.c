@@ -1,0 +1,284 @@
+#include "pool.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "platform.h"
+
+enum {
+    MAX_THREADS = 256,
+    // Pauses before a waiting thread goes to sleep: some tens of microseconds, the length of a time
+    // step of a recurrent layer. Waking a sleeper costs about as much.
+    SPIN_PAUSES = 500,
+};
+
+struct ml_team {
+    size_t size;
+    unsigned spin;          // pauses before sleeping
+    atomic_size_t arrived;  // at the barrier
+    atomic_uint phase;      // barriers passed
+    atomic_size_t running;  // workers that have not finished
+    atomic_uint finished;   // becomes 1 with the last of them
+    ml_team_fn fn;
+    void *ctx;
+};
+
+typedef struct worker {
+    ml_thread thread;
+    size_t rank;
+    atomic_uint jobs;   // jobs given so far: a change wakes the worker
+    ml_team *team;      // the job; NULL asks the worker to end
+    char padding[64];   // no two workers spin on one cache line
+} worker;
+
+static struct {
+    ml_mutex region;   // held while a region runs
+    ml_mutex sleep;    // guards sleeping and waking
+    ml_cond wake;
+    atomic_uint sleepers;
+    size_t threads;    // wanted, caller included; 0 until first use
+    size_t quota;      // cores that the container allows
+    int oversubscribe; // tests: more threads than cores
+    size_t workers;    // running
+    worker *worker[MAX_THREADS];
+} pool = {.region = ML_MUTEX_INIT, .sleep = ML_MUTEX_INIT, .wake = ML_COND_INIT};
+
+// ---- events: wait for a word to change, spinning first -----------------------------------------
+
+// A waiter announces itself before it looks at the word for the last time, a setter changes the
+// word before it looks for waiters, both in sequentially consistent order: one sees the other.
+static void event_wait(atomic_uint *word, unsigned old, unsigned spin)
+{
+    for (unsigned i = 0; i < spin; i++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != old)
+            return;
+        ml_spin_pause();
+    }
+    ml_mutex_lock(&pool.sleep);
+    atomic_fetch_add(&pool.sleepers, 1);
+    while (atomic_load(word) == old)
+        ml_cond_wait(&pool.wake, &pool.sleep);
+    atomic_fetch_sub(&pool.sleepers, 1);
+    ml_mutex_unlock(&pool.sleep);
+}
+
+static void event_set(atomic_uint *word)
+{
+    atomic_fetch_add(word, 1);
+    if (atomic_load(&pool.sleepers) > 0) {
+        ml_mutex_lock(&pool.sleep);
+        ml_cond_broadcast(&pool.wake);
+        ml_mutex_unlock(&pool.sleep);
+    }
+}
+
+void ml_team_barrier(ml_team *team)
+{
+    if (team->size == 1)
+        return;
+    unsigned phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
+    if (atomic_fetch_add(&team->arrived, 1) + 1 == team->size) {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        event_set(&team->phase);
+    } else {
+        event_wait(&team->phase, phase, team->spin);
+    }
+}
+
+// ---- workers -----------------------------------------------------------------------------------
+
+static void worker_run(void *arg)
+{
+    worker *self = arg;
+    (void)ml_flush_begin(); // for the life of the thread: it runs nothing but kernels
+    for (unsigned seen = 0;; seen++) {
+        event_wait(&self->jobs, seen, SPIN_PAUSES);
+        ml_team *team = self->team;
+        if (team == NULL)
+            return;
+        team->fn(team->ctx, team, self->rank, team->size);
+        if (atomic_fetch_sub(&team->running, 1) == 1)
+            event_set(&team->finished);
+    }
+}
+
+// Starts workers until there are `count`; fewer where the system refuses.
+static void start_workers(size_t count)
+{
+    while (pool.workers < count) {
+        worker *w = calloc(1, sizeof *w);
+        if (w == NULL)
+            return;
+        w->rank = pool.workers + 1;
+        if (ml_thread_start(&w->thread, worker_run, w) != 0) {
+            free(w);
+            return;
+        }
+        pool.worker[pool.workers++] = w;
+    }
+}
+
+static void stop_workers(void)
+{
+    for (size_t i = 0; i < pool.workers; i++) {
+        worker *w = pool.worker[i];
+        w->team = NULL;
+        event_set(&w->jobs);
+        ml_thread_join(w->thread);
+        free(w);
+    }
+    pool.workers = 0;
+}
+
+// A child of fork has none of the parent's threads, and locks as they happened to be.
+static void forget_workers(void)
+{
+    pool.region = (ml_mutex)ML_MUTEX_INIT;
+    pool.sleep = (ml_mutex)ML_MUTEX_INIT;
+    pool.wake = (ml_cond)ML_COND_INIT;
+    atomic_store(&pool.sleepers, 0);
+    pool.workers = 0;
+}
+
+// ---- how many ----------------------------------------------------------------------------------
+
+// A positive number in an environment variable, or 0.
+static size_t threads_from(const char *variable)
+{
+    const char *text = getenv(variable);
+    long value = text != NULL ? strtol(text, NULL, 10) : 0;
+    return value > 0 ? (size_t)value : 0;
+}
+
+static size_t at_most(size_t value, size_t limit) { return value < limit ? value : limit; }
+
+// Reads the environment once; with pool.region held.
+static void pool_init(void)
+{
+    if (pool.threads > 0)
+        return;
+    ml_on_fork(forget_workers);
+    pool.quota = ml_quota_cores();
+    pool.oversubscribe = threads_from("MINILM_OVERSUBSCRIBE") > 0;
+    size_t threads = threads_from("MINILM_NUM_THREADS");
+    if (threads == 0)
+        threads = threads_from("OMP_NUM_THREADS");
+    if (threads == 0)
+        threads = at_most(ml_available_cores(), pool.quota);
+    pool.threads = at_most(threads, MAX_THREADS);
+}
+
+size_t ml_get_threads(void)
+{
+    ml_mutex_lock(&pool.region);
+    pool_init();
+    size_t threads = pool.threads;
+    ml_mutex_unlock(&pool.region);
+    return threads;
+}
+
+int ml_set_threads(size_t threads, ml_error *err)
+{
+    if (threads < 1 || threads > MAX_THREADS)
+        return ml_fail(err, ML_ERR_VALUE, "threads: expected 1 to %d, got %zu", MAX_THREADS, threads);
+    ml_mutex_lock(&pool.region);
+    pool_init();
+    if (threads - 1 < pool.workers)
+        stop_workers();
+    pool.threads = threads;
+    ml_mutex_unlock(&pool.region);
+    return ML_OK;
+}
+
+// ---- regions -----------------------------------------------------------------------------------
+
+// More threads than cores only take turns: a team is never larger than the cores that are free to
+// it. The bits are the same whatever its size.
+static size_t team_size(size_t wanted)
+{
+    size_t size = at_most(wanted, pool.threads);
+    if (size > 1 && !pool.oversubscribe)
+        size = at_most(size, at_most(ml_available_cores(), pool.quota));
+    if (size > 1) {
+        start_workers(size - 1);
+        size = at_most(size, pool.workers + 1);
+    }
+    return size;
+}
+
+static void run_alone(ml_team_fn fn, void *ctx)
+{
+    ml_team team = {.size = 1};
+    fn(ctx, &team, 0, 1);
+}
+
+void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
+{
+    if (wanted <= 1 || !ml_mutex_trylock(&pool.region)) {
+        run_alone(fn, ctx);
+        return;
+    }
+    pool_init();
+    size_t size = team_size(wanted);
+    if (size <= 1) {
+        ml_mutex_unlock(&pool.region);
+        run_alone(fn, ctx);
+        return;
+    }
+    ml_team team = {.size = size, .fn = fn, .ctx = ctx};
+    team.spin = pool.oversubscribe ? 0 : SPIN_PAUSES;
+    atomic_store(&team.running, size - 1);
+    for (size_t i = 0; i + 1 < size; i++) {
+        pool.worker[i]->team = &team;
+        event_set(&pool.worker[i]->jobs);
+    }
+    fn(ctx, &team, 0, size);
+    event_wait(&team.finished, 0, team.spin);
+    ml_mutex_unlock(&pool.region);
+}
+
+typedef struct for_loop {
+    size_t tasks;
+    atomic_size_t next;
+    void (*task)(void *ctx, size_t index);
+    void *ctx;
+} for_loop;
+
+static void for_loop_run(void *arg, ml_team *team, size_t rank, size_t size)
+{
+    (void)team, (void)rank, (void)size;
+    for_loop *loop = arg;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&loop->next, 1, memory_order_relaxed);
+        if (index >= loop->tasks)
+            return;
+        loop->task(loop->ctx, index);
+    }
+}
+
+void ml_parallel_for(size_t tasks, void (*task)(void *ctx, size_t index), void *ctx)
+{
+    for_loop loop = {.tasks = tasks, .task = task, .ctx = ctx};
+    ml_parallel_team(tasks, for_loop_run, &loop);
+}
+
+typedef struct range_loop {
+    size_t count, grain;
+    void (*range)(void *ctx, size_t begin, size_t end);
+    void *ctx;
+} range_loop;
+
+static void range_loop_run(void *arg, size_t index)
+{
+    const range_loop *loop = arg;
+    size_t begin = index * loop->grain;
+    loop->range(loop->ctx, begin, at_most(begin + loop->grain, loop->count));
+}
+
+void ml_parallel_ranges(size_t count, size_t grain,
+                        void (*range)(void *ctx, size_t begin, size_t end), void *ctx)
+{
+    range_loop loop = {count, grain, range, ctx};
+    ml_parallel_for(count / grain + (count % grain != 0), range_loop_run, &loop);
+}

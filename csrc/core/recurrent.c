@@ -1,0 +1,494 @@
+// Stacks of recurrent layers: what lies outside the walk through time.
+//
+// Inside, everything is time-major, (T, B, ...): a step then reads and writes one piece of memory.
+// batch_first costs one copy of the input; the output's rows are written where they belong.
+// Projections and weight gradients are products over all T * B rows at once.
+#include "recurrent.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dropout.h"
+#include "gemm.h"
+#include "rows.h"
+#include "workspace.h"
+
+// ---- sizes and parameters ------------------------------------------------------------------------
+
+typedef struct sizes {
+    size_t T, B, E, H, L, D; // D: directions
+} sizes;
+
+static sizes sizes_of(const ml_call *call)
+{
+    const ml_recurrent_config *c = call->config;
+    const ml_array *x = &call->input[0];
+    return (sizes){
+        .T = x->shape[c->batch_first ? 1 : 0],
+        .B = x->shape[c->batch_first ? 0 : 1],
+        .E = c->input_size,
+        .H = c->hidden_size,
+        .L = c->num_layers,
+        .D = c->bidirectional ? 2 : 1,
+    };
+}
+
+static size_t input_width(const sizes *n, size_t layer) { return layer == 0 ? n->E : n->D * n->H; }
+
+int ml_recurrent_check(const void *config, ml_error *err)
+{
+    const ml_recurrent_config *c = config;
+    return ml_check_probability("recurrent layer", c->dropout, err);
+}
+
+enum { W_IH, W_HH, B_IH, B_HH };
+
+static size_t params_each(const ml_recurrent_config *c) { return c->bias ? 4 : 2; }
+
+size_t ml_recurrent_param_count(const void *config)
+{
+    const ml_recurrent_config *c = config;
+    return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c);
+}
+
+void ml_recurrent_describe(const ml_cell *cell, const void *config, size_t index, ml_param_spec *param)
+{
+    const ml_recurrent_config *c = config;
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    size_t kind = index % params_each(c), place = index / params_each(c);
+    size_t directions = c->bidirectional ? 2 : 1, layer = place / directions;
+    size_t width = layer == 0 ? c->input_size : directions * c->hidden_size;
+    *param = (ml_param_spec){.ndim = kind < B_IH ? 2 : 1, .shape = {cell->gates * c->hidden_size}};
+    param->shape[1] = kind == W_IH ? width : c->hidden_size;
+    snprintf(param->name, sizeof param->name, "%s_l%zu%s", names[kind], layer,
+             place % directions == 1 ? "_reverse" : "");
+}
+
+static const ml_real *param_at(const ml_call *call, size_t place, int kind)
+{
+    return call->param[place * params_each(call->config) + (size_t)kind].data;
+}
+
+static ml_real *grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
+{
+    size_t index = place * params_each(call->config) + (size_t)kind;
+    *beta = call->accumulate[index] ? 1 : 0;
+    return call->grad_param[index].data;
+}
+
+// ---- memory --------------------------------------------------------------------------------------
+
+// What a layer keeps from forward to backward.
+typedef struct layer_memory {
+    ml_real *x; // (T, B, input_width): its input; NULL in a layout where it is not its own copy
+    ml_direction direction[2];
+} layer_memory;
+
+static int drops(const ml_call *call)
+{
+    const ml_recurrent_config *c = call->config;
+    return call->training && c->dropout > 0 && c->num_layers > 1;
+}
+
+// A layer reads its input where it already lies in time-major order: the caller's array, or the states
+// of the layer below. Otherwise it has a copy.
+static int needs_copy(const ml_call *call, const sizes *n, size_t layer)
+{
+    const ml_recurrent_config *c = call->config;
+    if (layer == 0)
+        return c->batch_first && n->B > 1 && n->T > 1;
+    return n->D == 2 || drops(call);
+}
+
+static void lay_out_layers(const ml_cell *cell, const ml_call *call, const sizes *n, ml_arena *arena,
+                           layer_memory *layers)
+{
+    layer_memory unused;
+    for (size_t l = 0; l < n->L; l++) {
+        layer_memory *m = layers != NULL ? &layers[l] : &unused;
+        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * input_width(n, l)) : NULL;
+        for (size_t d = 0; d < n->D; d++) {
+            ml_direction *dir = &m->direction[d];
+            dir->reverse = d == 1;
+            dir->gates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
+            dir->h = ml_arena_reals(arena, (n->T + 1) * n->B * n->H);
+            dir->c = cell->has_c ? ml_arena_reals(arena, (n->T + 1) * n->B * n->H) : NULL;
+        }
+    }
+}
+
+// Scratch of one scan, used again by each.
+typedef struct scratch {
+    ml_real *packed, *bias;
+    ml_real *dgates, *carry, *dx[2]; // backward; dx: gradients of the input of a layer, by turns
+} scratch;
+
+static scratch lay_out_scratch(const ml_cell *cell, const sizes *n, int backward, ml_arena *arena)
+{
+    scratch s = {0};
+    s.packed = ml_arena_reals(arena, ml_scan_packed_size(cell, n->H));
+    s.bias = ml_arena_reals(arena, cell->saved * n->H);
+    if (backward) {
+        size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
+        s.dgates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
+        s.carry = ml_arena_reals(arena, n->B * n->H);
+        s.dx[0] = ml_arena_reals(arena, n->T * n->B * width);
+        s.dx[1] = n->L > 1 ? ml_arena_reals(arena, n->T * n->B * width) : NULL;
+    }
+    return s;
+}
+
+// ---- shapes --------------------------------------------------------------------------------------
+
+static int check_state(const ml_cell *cell, const ml_call *call, const sizes *n, size_t index,
+                       const char *name, ml_error *err)
+{
+    const ml_array *state = &call->input[index];
+    if (state->data == NULL)
+        return ML_OK;
+    const size_t places = n->L * n->D;
+    if (state->ndim == 3 && state->shape[0] == places && state->shape[1] == n->B &&
+        state->shape[2] == n->H)
+        return ML_OK;
+    char text[96];
+    const char *hint = "";
+    if (state->ndim == 3 && state->shape[1] == n->T && n->T != n->B)
+        hint = "; its batch is as long as the input's time axis: is batch_first set as the data is laid out?";
+    return ml_fail(err, ML_ERR_SHAPE,
+                   "%s: %s: expected (layers * directions=%zu, batch=%zu, hidden_size=%zu), got %s%s",
+                   cell->name, name, places, n->B, n->H, ml_shape_text(state, text, sizeof text), hint);
+}
+
+static int check_input(const ml_cell *cell, const ml_call *call, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const ml_array *x = &call->input[0];
+    const char *axes = c->batch_first ? "batch, time" : "time, batch";
+    char text[96];
+    if (x->ndim != 3 || x->shape[2] != c->input_size)
+        return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size=%zu), got %s", cell->name,
+                       axes, c->input_size, ml_shape_text(x, text, sizeof text));
+    if (x->shape[c->batch_first ? 1 : 0] == 0)
+        return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size) with time of at least 1, got %s",
+                       cell->name, axes, ml_shape_text(x, text, sizeof text));
+    return ML_OK;
+}
+
+int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
+{
+    int code = check_input(cell, call, err);
+    if (code != ML_OK)
+        return code;
+    const sizes n = sizes_of(call);
+    if ((code = check_state(cell, call, &n, 1, "h_0", err)) != ML_OK)
+        return code;
+    if (cell->has_c && (code = check_state(cell, call, &n, 2, "c_0", err)) != ML_OK)
+        return code;
+
+    ml_same_shape(&call->output[0], &call->input[0]);
+    call->output[0].shape[2] = n.D * n.H;
+    for (size_t i = 1; i < (cell->has_c ? 3u : 2u); i++) {
+        const size_t shape[3] = {n.L * n.D, n.B, n.H};
+        call->output[i].ndim = 3;
+        memcpy(call->output[i].shape, shape, sizeof shape);
+    }
+    ml_arena layers = {0}, forward = {0}, backward = {0};
+    lay_out_layers(cell, call, &n, &layers, NULL);
+    lay_out_scratch(cell, &n, 0, &forward);
+    lay_out_scratch(cell, &n, 1, &backward);
+    if (layers.overflow || forward.overflow || backward.overflow)
+        return ml_fail(err, ML_ERR_OVERFLOW, "%s: the sequence needs more bytes than a size can count",
+                       cell->name);
+    call->saved_size = call->need_grad ? layers.used : 0;
+    call->forward_size = forward.used + (call->need_grad ? 0 : layers.used);
+    call->backward_size = backward.used;
+    return ML_OK;
+}
+
+// ---- what both passes set up ---------------------------------------------------------------------
+
+// Rows of the caller's output array (or its gradient), at the columns of one direction.
+static ml_rows output_rows(const ml_call *call, const sizes *n, ml_real *data, size_t direction)
+{
+    const ml_recurrent_config *c = call->config;
+    const size_t width = n->D * n->H;
+    ml_rows rows = {data, n->B * width, width};
+    if (c->batch_first) {
+        rows.time = width;
+        rows.batch = n->T * width;
+    }
+    if (data != NULL)
+        rows.data += direction * n->H;
+    return rows;
+}
+
+// The same for a time-major array of our own.
+static ml_rows own_rows(const sizes *n, ml_real *data, size_t direction)
+{
+    const size_t width = n->D * n->H;
+    return (ml_rows){data != NULL ? data + direction * n->H : NULL, n->B * width, width};
+}
+
+// The input of a layer in time-major order.
+static const ml_real *layer_input(const ml_call *call, const sizes *n, const layer_memory *layers, size_t l)
+{
+    if (layers[l].x != NULL)
+        return layers[l].x;
+    return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h + n->B * n->H;
+}
+
+static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const sizes *n, const scratch *s,
+                         const layer_memory *memory, size_t place)
+{
+    return (ml_scan){
+        .cell = cell,
+        .config = call->config,
+        .T = n->T,
+        .B = n->B,
+        .H = n->H,
+        .memory = memory->direction[place % n->D],
+        .w_hh = param_at(call, place, W_HH),
+        .bias = s->bias,
+        .packed = s->packed,
+        .from_zero = call->input[1].data == NULL,
+        .dgates = s->dgates,
+        .carry = s->carry,
+    };
+}
+
+// ---- forward -------------------------------------------------------------------------------------
+
+// b_ih and b_hh in the columns of the saved gates.
+static void add_biases(const ml_cell *cell, const ml_call *call, const sizes *n, size_t place, ml_real *bias)
+{
+    const ml_recurrent_config *c = call->config;
+    const size_t H = n->H;
+    memset(bias, 0, cell->saved * H * sizeof *bias);
+    if (!c->bias)
+        return;
+    const ml_real *b_ih = param_at(call, place, B_IH), *b_hh = param_at(call, place, B_HH);
+    for (size_t r = 0; r < cell->runs; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        memcpy(bias + run.column * H, b_ih + run.row * H, run.count * H * sizeof *bias);
+    }
+    for (size_t i = 0; i < cell->gates * H; i++)
+        bias[cell->hidden_column * H + i] += b_hh[i];
+}
+
+// gates = x W_ih^T, in the columns of the saved gates
+static int project(const ml_cell *cell, const sizes *n, const ml_real *x, size_t width, const ml_real *w_ih,
+                   ml_real *gates, ml_error *err)
+{
+    const size_t H = n->H, S = cell->saved;
+    for (size_t r = 0; r < cell->runs; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        int code = ml_gemm(ML_NO_TRANS, ML_TRANS, n->T * n->B, run.count * H, width, x, width,
+                           w_ih + run.row * H * width, width, 0, gates + run.column * H, S * H, err);
+        if (code != ML_OK)
+            return code;
+    }
+    return ML_OK;
+}
+
+// Puts an initial state (or 0) into the slot that the first step reads.
+static void begin_state(const ml_scan *scan, const ml_array *initial, size_t place, ml_real *states)
+{
+    const size_t size = scan->B * scan->H;
+    ml_real *slot = states + ml_slot_before(&scan->memory, scan->memory.reverse ? scan->T - 1 : 0) * size;
+    if (initial->data != NULL)
+        memcpy(slot, (const ml_real *)initial->data + place * size, size * sizeof *slot);
+    else
+        memset(slot, 0, size * sizeof *slot);
+}
+
+// Copies the state that the last step left to the output.
+static void end_state(const ml_scan *scan, const ml_real *states, ml_array *final, size_t place)
+{
+    const size_t size = scan->B * scan->H;
+    const ml_real *slot = states + ml_slot_after(&scan->memory, scan->memory.reverse ? 0 : scan->T - 1) * size;
+    memcpy((ml_real *)final->data + place * size, slot, size * sizeof *slot);
+}
+
+static int forward_direction(const ml_cell *cell, ml_call *call, const sizes *n, const scratch *s,
+                             const layer_memory *layers, size_t place, ml_error *err)
+{
+    const size_t l = place / n->D, d = place % n->D;
+    ml_scan scan = make_scan(cell, call, n, s, &layers[l], place);
+    int code = project(cell, n, layer_input(call, n, layers, l), input_width(n, l),
+                       param_at(call, place, W_IH), scan.memory.gates, err);
+    if (code != ML_OK)
+        return code;
+    add_biases(cell, call, n, place, s->bias);
+    begin_state(&scan, &call->input[1], place, scan.memory.h);
+    if (cell->has_c)
+        begin_state(&scan, &call->input[2], place, scan.memory.c);
+    scan.y = l + 1 == n->L ? output_rows(call, n, call->output[0].data, d)
+                           : own_rows(n, layers[l + 1].x, d);
+    ml_scan_forward(&scan);
+    end_state(&scan, scan.memory.h, &call->output[1], place);
+    if (cell->has_c)
+        end_state(&scan, scan.memory.c, &call->output[2], place);
+    return ML_OK;
+}
+
+// The stream of random numbers of the dropout below layer l; the caller's own streams count from 0.
+static uint64_t dropout_stream(const ml_call *call, size_t l) { return call->stream + ((uint64_t)l << 32); }
+
+static void drop_input(const ml_call *call, const sizes *n, size_t l, ml_real *x)
+{
+    const ml_recurrent_config *c = call->config;
+    if (drops(call))
+        ml_dropout(n->T * n->B * input_width(n, l), c->dropout, call->seed, dropout_stream(call, l), x, x);
+}
+
+int ml_recurrent_forward(const ml_cell *cell, ml_call *call, ml_error *err)
+{
+    const sizes n = sizes_of(call);
+    layer_memory *layers = calloc(n.L, sizeof *layers);
+    if (layers == NULL)
+        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
+    ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
+    const scratch s = lay_out_scratch(cell, &n, 0, &workspace);
+    lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
+
+    int code = ML_OK;
+    if (layers[0].x != NULL)
+        ml_swap_axes(n.B, n.T, n.E, call->input[0].data, layers[0].x);
+    for (size_t place = 0; place < n.L * n.D && code == ML_OK; place++) {
+        if (place % n.D == 0 && place > 0)
+            drop_input(call, &n, place / n.D, layers[place / n.D].x);
+        code = forward_direction(cell, call, &n, &s, layers, place, err);
+    }
+    free(layers);
+    return code;
+}
+
+// ---- backward ------------------------------------------------------------------------------------
+
+// dW_ih = dgates^T x,  dW_hh = dgates^T h_{t-1},  db = sum_t dgates
+static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan, size_t place,
+                            const ml_real *x, size_t width, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
+    const ml_real *hidden = scan->dgates + cell->hidden_column * H;
+    const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
+    ml_real beta, *grad = grad_at(call, place, W_HH, &beta);
+    int code = ML_OK;
+    if (grad != NULL)
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta, grad,
+                       H, err);
+    grad = grad_at(call, place, W_IH, &beta);
+    for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H, S * H,
+                       x, width, beta, grad + run.row * H * width, width, err);
+    }
+    if (!c->bias || code != ML_OK)
+        return code;
+    if ((grad = grad_at(call, place, B_HH, &beta)) != NULL)
+        ml_column_sums(N, cell->gates * H, S * H, hidden, beta != 0, grad);
+    if ((grad = grad_at(call, place, B_IH, &beta)) != NULL)
+        for (size_t r = 0; r < cell->runs; r++) {
+            const ml_gate_run run = cell->input_run[r];
+            ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, beta != 0,
+                           grad + run.row * H);
+        }
+    return ML_OK;
+}
+
+// dx (+)= dgates W_ih
+static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_scan *scan, size_t place,
+                          size_t width, int add, ml_real *dx, ml_error *err)
+{
+    const size_t H = scan->H, S = cell->saved;
+    const ml_real *w_ih = param_at(call, place, W_IH);
+    int code = ML_OK;
+    for (size_t r = 0; r < cell->runs && code == ML_OK; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, scan->T * scan->B, width, run.count * H,
+                       scan->dgates + run.column * H, S * H, w_ih + run.row * H * width, width,
+                       add || r > 0 ? 1 : 0, dx, width, err);
+    }
+    return code;
+}
+
+// dh_0 = dgates of the first step W_hh + what skipped it;  dc_0 = carry
+static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *scan, size_t place,
+                           ml_error *err)
+{
+    const size_t B = scan->B, H = scan->H, S = cell->saved, size = B * H;
+    const size_t first = scan->memory.reverse ? scan->T - 1 : 0;
+    const ml_real *dgates = scan->dgates + first * B * S * H + cell->hidden_column * H;
+    int code = ML_OK;
+    if (call->grad_input[1].data != NULL) {
+        ml_real *dh = (ml_real *)call->grad_input[1].data + place * size;
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H, scan->w_hh, H, 0, dh,
+                       H, err);
+        if (!cell->has_c)
+            ml_scale(size, 1, scan->carry, 1, dh);
+    }
+    if (cell->has_c && call->grad_input[2].data != NULL)
+        memcpy((ml_real *)call->grad_input[2].data + place * size, scan->carry, size * sizeof *scan->carry);
+    return code;
+}
+
+// dy: gradient of the layer's output; dx: of its input, NULL when nobody wants it.
+static int backward_direction(const ml_cell *cell, ml_call *call, const sizes *n, const scratch *s,
+                              const layer_memory *layers, size_t place, ml_rows dy, ml_real *dx,
+                              ml_error *err)
+{
+    const size_t l = place / n->D, size = n->B * n->H;
+    ml_scan scan = make_scan(cell, call, n, s, &layers[l], place);
+    const ml_real *dh_n = call->grad_output[1].data;
+    const ml_real *dc_n = cell->has_c ? call->grad_output[2].data : NULL;
+    scan.y = dy;
+    scan.dh_n = dh_n != NULL ? dh_n + place * size : NULL;
+    if (dc_n != NULL)
+        memcpy(s->carry, dc_n + place * size, size * sizeof *s->carry);
+    else
+        memset(s->carry, 0, size * sizeof *s->carry);
+    ml_scan_backward(&scan);
+
+    int code = weight_gradients(cell, call, &scan, place, layer_input(call, n, layers, l),
+                                input_width(n, l), err);
+    if (code == ML_OK)
+        code = state_gradients(cell, call, &scan, place, err);
+    if (code == ML_OK && dx != NULL)
+        code = input_gradient(cell, call, &scan, place, input_width(n, l), place % n->D == 1, dx, err);
+    return code;
+}
+
+int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const sizes n = sizes_of(call);
+    layer_memory *layers = calloc(n.L, sizeof *layers);
+    if (layers == NULL)
+        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
+    ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
+    const scratch s = lay_out_scratch(cell, &n, 1, &workspace);
+    lay_out_layers(cell, call, &n, &saved, layers);
+
+    ml_real *wanted = call->grad_input[0].data;
+    const int swapped = c->batch_first && n.B > 1 && n.T > 1;
+    int code = ML_OK;
+    for (size_t l = n.L; l-- > 0 && code == ML_OK;) {
+        ml_real *above = s.dx[(l + 1) % 2]; // the gradient of the input of layer l + 1
+        ml_real *dx = l > 0 || swapped ? s.dx[l % 2] : wanted;
+        if (l == 0 && wanted == NULL)
+            dx = NULL;
+        for (size_t d = 0; d < n.D && code == ML_OK; d++) {
+            ml_rows dy = l + 1 == n.L ? output_rows(call, &n, call->grad_output[0].data, d)
+                                      : own_rows(&n, above, d);
+            code = backward_direction(cell, call, &n, &s, layers, l * n.D + d, dy, dx, err);
+        }
+        if (l > 0)
+            drop_input(call, &n, l, dx);
+    }
+    if (code == ML_OK && swapped && wanted != NULL)
+        ml_swap_axes(n.T, n.B, n.E, s.dx[0], wanted);
+    free(layers);
+    return code;
+}

@@ -1,0 +1,206 @@
+// A recurrent layer's walk through time, forward and back.
+//
+// A step is a product of B rows with W_hh and the cell's work on the result. W_hh is packed once a
+// call, so that a register tile (a few rows, all gates of some units) holds all that the cell needs:
+// the tile goes from the product straight to the cell. A step's work is a grid of panels (units) and
+// row blocks; a thread takes a fixed stretch of it at every step, so that its slice of W_hh stays in
+// its own cache, and all meet at one barrier a step. No number is summed across the grid: the bits
+// are the same for any number of threads.
+#include <string.h>
+
+#include "packed.h"
+#include "pool.h"
+#include "recurrent.h"
+
+// Multiply-adds of a step that are worth a thread of their own: below, a barrier costs more.
+enum { WORK_PER_THREAD = 1 << 17 };
+
+typedef struct grid {
+    const ml_scan *scan;
+    const ml_kernels *kernels;
+    ml_packed_shape shape;
+    size_t blocks; // of rows
+} grid;
+
+size_t ml_slot_before(const ml_direction *memory, size_t t) { return memory->reverse ? t + 1 : t; }
+size_t ml_slot_after(const ml_direction *memory, size_t t) { return memory->reverse ? t : t + 1; }
+
+// Time of the step with this number.
+static size_t time_of(const ml_scan *scan, size_t step)
+{
+    return scan->memory.reverse ? scan->T - 1 - step : step;
+}
+
+// forward: the columns are the units of all gates; backward: the units of h, summed over gates
+static ml_packed_shape forward_shape(const ml_cell *cell, size_t H)
+{
+    return ml_packed_plan(cell->gates, H, H);
+}
+static ml_packed_shape backward_shape(const ml_cell *cell, size_t H)
+{
+    return ml_packed_plan(1, H, cell->gates * H);
+}
+
+size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
+{
+    ml_packed_shape forward = forward_shape(cell, H), backward = backward_shape(cell, H);
+    size_t a = ml_packed_size(&forward), b = ml_packed_size(&backward);
+    return a > b ? a : b;
+}
+
+static grid make_grid(const ml_scan *scan, ml_packed_shape shape)
+{
+    return (grid){scan, ml_kernels_get(), shape, (scan->B + ML_TILE_ROWS - 1) / ML_TILE_ROWS};
+}
+
+// Where item `index` of a step's grid lies. Row blocks are of nearly equal height.
+typedef struct item {
+    size_t panel, unit, units; // units [unit, unit + units)
+    size_t row, rows;          // rows [row, row + rows)
+} item;
+
+static item item_at(const grid *g, size_t index)
+{
+    size_t block = index % g->blocks, B = g->scan->B, H = g->scan->H;
+    item it = {.panel = index / g->blocks};
+    it.unit = it.panel * g->shape.unit_width;
+    it.units = H - it.unit < g->shape.unit_width ? H - it.unit : g->shape.unit_width;
+    it.row = B * block / g->blocks;
+    it.rows = B * (block + 1) / g->blocks - it.row;
+    return it;
+}
+
+// tile (rows, vectors * lanes) = a (rows, depth) times the item's panel
+static void multiply(const grid *g, const item *it, const ml_real *a, size_t lda, ml_real *tile)
+{
+    g->kernels->panel_product(it->rows, g->shape.vectors, g->shape.depth, a + it->row * lda, lda,
+                              g->scan->packed + it->panel * g->shape.panel_size, tile);
+}
+
+static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)
+{
+    return rows->data == NULL ? NULL : rows->data + t * rows->time + it->row * rows->batch + it->unit;
+}
+
+// ---- forward -------------------------------------------------------------------------------------
+
+static void forward_item(const grid *g, const item *it, size_t step)
+{
+    const ml_scan *s = g->scan;
+    const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
+    const size_t before = ml_slot_before(&s->memory, t) * B * H;
+    const size_t state = it->row * H + it->unit;
+    const size_t after = ml_slot_after(&s->memory, t) * B * H + state;
+    ml_real tile[ML_TILE_SIZE];
+    const size_t tile_row = g->shape.gates * g->shape.unit_width;
+
+    if (step == 0 && s->from_zero)
+        memset(tile, 0, it->rows * tile_row * sizeof *tile);
+    else
+        multiply(g, it, s->memory.h + before, H, tile);
+    const ml_cell_forward cell = {
+        .rows = it->rows,
+        .units = it->units,
+        .hidden = H,
+        .tile = tile,
+        .tile_units = g->shape.unit_width,
+        .tile_row = tile_row,
+        .bias = s->bias + it->unit,
+        .gates = s->memory.gates + (t * B + it->row) * S * H + it->unit,
+        .h_prev = s->memory.h + before + state,
+        .c_prev = s->memory.c != NULL ? s->memory.c + before + state : NULL,
+        .h = s->memory.h + after,
+        .c = s->memory.c != NULL ? s->memory.c + after : NULL,
+        .y = row_of(&s->y, t, it),
+        .y_row = s->y.batch,
+    };
+    s->cell->forward(g->kernels, s->config)(&cell);
+}
+
+// ---- backward ------------------------------------------------------------------------------------
+
+static void backward_item(const grid *g, const item *it, size_t step)
+{
+    const ml_scan *s = g->scan;
+    const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
+    const size_t state = it->row * H + it->unit;
+    const size_t before = ml_slot_before(&s->memory, t) * B * H + state;
+    const size_t after = ml_slot_after(&s->memory, t) * B * H + state;
+    const size_t gates = (t * B + it->row) * S * H + it->unit;
+    ml_real tile[ML_TILE_SIZE];
+    ml_cell_backward cell = {
+        .rows = it->rows,
+        .units = it->units,
+        .hidden = H,
+        .dy = row_of(&s->y, t, it),
+        .dy_row = s->y.batch,
+        .gates = s->memory.gates + gates,
+        .h = s->memory.h + after,
+        .h_prev = s->memory.h + before,
+        .c = s->memory.c != NULL ? s->memory.c + after : NULL,
+        .c_prev = s->memory.c != NULL ? s->memory.c + before : NULL,
+        .carry = s->carry + state,
+        .dgates = s->dgates + gates,
+    };
+    if (step + 1 < s->T) {
+        // dh_t = dgates_{t+1} W_hh
+        const ml_real *next = s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
+        multiply(g, it, next, S * H, tile);
+        cell.dh_next = tile;
+        cell.dh_next_row = g->shape.unit_width;
+    } else if (s->dh_n != NULL) {
+        cell.dh_next = s->dh_n + state;
+        cell.dh_next_row = H;
+    }
+    s->cell->backward(g->kernels, s->config)(&cell);
+}
+
+// ---- time ----------------------------------------------------------------------------------------
+
+static void walk(const grid *g, ml_team *team, size_t rank, size_t size, int back)
+{
+    size_t items = g->shape.panels * g->blocks, T = g->scan->T;
+    size_t begin = items * rank / size, end = items * (rank + 1) / size;
+    for (size_t i = 0; i < T; i++) {
+        size_t step = back ? T - 1 - i : i;
+        for (size_t index = begin; index < end; index++) {
+            item it = item_at(g, index);
+            if (back)
+                backward_item(g, &it, step);
+            else
+                forward_item(g, &it, step);
+        }
+        ml_team_barrier(team);
+    }
+}
+
+static void walk_forward(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    walk(ctx, team, rank, size, 0);
+}
+static void walk_backward(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    walk(ctx, team, rank, size, 1);
+}
+
+static void run(grid *g, ml_team_fn fn)
+{
+    size_t work = g->scan->B * g->scan->cell->gates * g->scan->H * g->scan->H;
+    size_t items = g->shape.panels * g->blocks, threads = work / WORK_PER_THREAD;
+    ml_parallel_team(threads < 1 ? 1 : threads < items ? threads : items, fn, g);
+}
+
+void ml_scan_forward(const ml_scan *scan)
+{
+    const size_t H = scan->H;
+    grid g = make_grid(scan, forward_shape(scan->cell, H));
+    ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
+    run(&g, walk_forward);
+}
+
+void ml_scan_backward(const ml_scan *scan)
+{
+    grid g = make_grid(scan, backward_shape(scan->cell, scan->H));
+    ml_pack(&g.shape, scan->w_hh, scan->H, 0, 1, scan->packed);
+    run(&g, walk_backward);
+}

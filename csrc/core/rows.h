@@ -1,0 +1,27 @@
+// What several layers do to the rows and columns of a matrix, on the pool.
+#ifndef ML_ROWS_H
+#define ML_ROWS_H
+
+#include <stddef.h>
+
+#include "real.h"
+
+enum { ML_GRAIN = 1 << 15 }; // numbers in a task: some microseconds of work by element
+
+// Rows of `columns` numbers that make a task of about ML_GRAIN numbers.
+size_t ml_row_grain(size_t columns);
+
+// x[i][j] += bias[j]                                          x (rows, columns)
+void ml_add_bias(size_t rows, size_t columns, const ml_real *bias, ml_real *x);
+
+// sums[j] = sum_i x[i][j], or += ; rows are added in order    x (rows, columns), rows ld apart
+void ml_column_sums(size_t rows, size_t columns, size_t ld, const ml_real *x, int accumulate,
+                    ml_real *sums);
+
+// y[i] = factor x[i], or += 
+void ml_scale(size_t n, ml_real factor, const ml_real *x, int accumulate, ml_real *y);
+
+// Swaps the first two axes: to[j][i] = from[i][j], each `width` numbers long.   from (rows, columns, width)
+void ml_swap_axes(size_t rows, size_t columns, size_t width, const ml_real *from, ml_real *to);
+
+#endif

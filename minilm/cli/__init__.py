@@ -1,0 +1,1 @@
+"""The command ``minilm``: one small file a sub-command."""

@@ -1,0 +1,74 @@
+"""The command line's entry: parse, run, and turn what went wrong into a line and a code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from minilm.cli import env, eval, generate, info, train
+
+OK, ERROR, INTERRUPTED = 0, 1, 130  # 2, wrong usage, is argparse's own
+
+COMMANDS = (train, generate, eval, info, env)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 1 an error, said in one line on standard error, 130 ended by Ctrl-C. Wrong usage
+        exits with 2.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("minilm: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep Python from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except Exception as error:
+        if args.traceback:
+            raise
+        print(f"minilm {args.command}: {_one_line(error)}", file=sys.stderr)
+        return ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="minilm", description="Train small language models on a CPU, and write with them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.__name__.rpartition(".")[2],
+            help=command.HELP,
+            description=command.__doc__,
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        command.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        sub.add_argument(
+            "--traceback", action="store_true", help="show where in the code an error came from"
+        )
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    """Describe an error in a line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,72 @@
+"""From a prompt in letters to a passage in letters, printed as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minilm.data.tokenizer import encode_text
+from minilm.generation.generate import generate
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# What a passage may follow when no prompt is given: the end of a line, or of a sentence.
+STARTS = ("\n", ".", "!", "?")
+
+
+def start_token(tokenizer: Tokenizer) -> int:
+    """Return the id to write on from when there is no prompt.
+
+    It is the end of a line or, where the vocabulary has none, of a sentence, so that the model
+    begins a new one; failing both, the first id.
+    """
+    known = (tokenizer.token_to_id(start) for start in STARTS)
+    return next((token for token in known if token is not None), 0)
+
+
+def stream_text(
+    model: Any,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    max_new_tokens: int = 200,
+    *,
+    write: Callable[[str], object],
+    **options: Any,
+) -> None:
+    """Write on from a prompt, handing over each piece of text as soon as it is known.
+
+    Parameters
+    ----------
+    model : nn.Module
+        See :func:`minilm.generation.generate`.
+    tokenizer : tokenizers.Tokenizer
+        The one that the model was trained with.
+    prompt : str
+        Text to go on from; it is written first. Empty: the model begins a new line or sentence.
+    max_new_tokens : int
+        Tokens to add.
+    write : callable
+        Called with each piece, such as ``sys.stdout.write``.
+    **options
+        ``temperature``, ``top_k``, ``top_p``, ``seed`` of :func:`minilm.generation.generate`.
+    """
+    from tokenizers.decoders import DecodeStream
+
+    decoder = DecodeStream(skip_special_tokens=False)
+
+    def write_token(column: np.ndarray) -> None:
+        piece = decoder.step(tokenizer, int(column[0]))
+        if piece is not None:
+            write(piece)
+
+    ids = encode_text(tokenizer, prompt)
+    if len(ids) == 0:
+        ids = np.array([start_token(tokenizer)])
+    else:
+        write(prompt)
+        for token in ids:
+            decoder.step(tokenizer, int(token))
+    generate(model, ids, max_new_tokens, on_token=write_token, **options)

@@ -1,0 +1,16 @@
+"""Language models, all under one contract (see :mod:`minilm.models.base`)."""
+
+from minilm.models.base import LanguageModel, logits_of
+from minilm.models.folder import from_pretrained, load_tokenizer, save_pretrained
+from minilm.models.ngram import NGramModel
+from minilm.models.rnn import RNNModel
+
+__all__ = [
+    "LanguageModel",
+    "NGramModel",
+    "RNNModel",
+    "from_pretrained",
+    "load_tokenizer",
+    "logits_of",
+    "save_pretrained",
+]

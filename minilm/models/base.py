@@ -1,0 +1,121 @@
+"""What every neural language model has, so that each part around it is written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from minilm import nn
+from minilm.tensor import Tensor, as_tensor
+
+
+def logits_of(output: Any) -> Tensor:
+    """Return the logits of a model's output.
+
+    Parameters
+    ----------
+    output : Tensor or object with ``.logits``
+        What a model returned: bare logits, as the tutorial's model gives, or an output that
+        holds them beside a loss.
+
+    Returns
+    -------
+    Tensor
+        Logits ``(batch, time, vocab)``.
+
+    Raises
+    ------
+    TypeError
+        If `output` is neither.
+    """
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            "a language model returns its logits (batch, time, vocab) as a Tensor, or an output "
+            f"with .logits; got {type(output).__name__}"
+        )
+    return logits
+
+
+def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
+    """Run a model over ids, going on from a state where it can carry one.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps ids to logits, or to an output with ``.logits``; ``forward_with_state`` is used
+        where it exists.
+    ids : Tensor or ndarray of int
+        Token ids ``(batch, time)``.
+    state : object
+        What the last call returned; None at the start.
+
+    Returns
+    -------
+    logits : Tensor
+        ``(batch, time, vocab)``.
+    state : object
+        To go on from; None for a model that carries none.
+    """
+    ids = as_tensor(ids)
+    if hasattr(model, "forward_with_state"):
+        return model.forward_with_state(ids, state)
+    return logits_of(model(ids)), None
+
+
+class LanguageModel(nn.Module):
+    """A module that predicts the next token.
+
+    A subclass gives ``model_type`` (its name in ``config.json``), ``config`` (the arguments that
+    make it again) and ``forward(ids) -> logits``. One that can carry a state from one stretch of
+    text to the next gives ``forward_with_state`` too; training, evaluation and generation use it
+    where it exists.
+    """
+
+    model_type: ClassVar[str]
+    config: dict[str, Any]
+
+    def generate(
+        self,
+        input_ids: Any,
+        max_new_tokens: int = 50,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Write on from `input_ids`; see :func:`minilm.generation.generate`."""
+        from minilm.generation import generate
+
+        return generate(
+            self,
+            input_ids,
+            max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
+
+    def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
+        """Save into a folder; see :func:`minilm.models.folder.save_pretrained`."""
+        from minilm.models.folder import save_pretrained
+
+        save_pretrained(self, folder, tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Load from a folder; see :func:`minilm.models.folder.from_pretrained`.
+
+        Raises
+        ------
+        TypeError
+            If the folder holds another kind of model.
+        """
+        from minilm.models.folder import from_pretrained
+
+        model = from_pretrained(folder)
+        if not isinstance(model, cls):
+            raise TypeError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model

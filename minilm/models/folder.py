@@ -1,0 +1,202 @@
+"""The one format on disk: a folder with config.json, model.safetensors and tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minilm.atomic import atomic_write_all
+from minilm.serialization import load
+from minilm.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from minilm.models.base import LanguageModel
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+
+
+class FolderError(ValueError):
+    """A model's folder is missing, incomplete or damaged; the message names the file."""
+
+
+def save_pretrained(
+    model: LanguageModel,
+    folder: str | Path,
+    tokenizer: Tokenizer | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Save a model, and its tokenizer, into a folder.
+
+    All files are written under temporary names first, so that a full disk or a power cut leaves
+    the model that was there whole.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        What to save.
+    folder : str or Path
+        Where; made when missing.
+    tokenizer : tokenizers.Tokenizer, optional
+        Written as ``tokenizer.json``.
+    training : mapping, optional
+        How the model was trained and what it reached; kept in ``config.json`` under
+        ``"training"``.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config: dict[str, Any] = {
+        "model_type": model.model_type,
+        "architectures": [type(model).__name__],
+        **model.config,
+    }
+    if training is not None:
+        config["training"] = dict(training)
+    arrays = {name: np.ascontiguousarray(t.numpy()) for name, t in model.state_dict().items()}
+    files = {
+        folder / CONFIG: json.dumps(config, indent=2, ensure_ascii=False).encode("utf-8"),
+        folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt"}),
+    }
+    if tokenizer is not None:
+        files[folder / TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
+    atomic_write_all({path: lambda file, data=data: file.write(data) for path, data in files.items()})
+
+
+def from_pretrained(folder: str | Path) -> LanguageModel:
+    """Load the model that a folder holds, in evaluation mode.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As written by :func:`save_pretrained`.
+
+    Returns
+    -------
+    LanguageModel
+
+    Raises
+    ------
+    FolderError
+        If the folder or a file in it is missing or damaged, or the weights do not fit the
+        architecture; then all names that are missing, unexpected or of another shape are listed.
+    """
+    path = Path(folder)
+    model = _build(read_config(path), path / CONFIG)
+    _load_weights(model, _read_weights(path / WEIGHTS), path / WEIGHTS)
+    return model.eval()
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """Load the tokenizer of a model's folder.
+
+    Raises
+    ------
+    FolderError
+        If ``tokenizer.json`` is missing or damaged.
+    """
+    from tokenizers import Tokenizer
+
+    path = Path(folder) / TOKENIZER
+    text = _read_text(path)
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise FolderError(f"{path} is damaged: {error}") from None
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read the ``config.json`` of a model's folder.
+
+    Raises
+    ------
+    FolderError
+        If the folder or the file is missing or damaged.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise FolderError(
+            f"{path} is damaged: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    if not isinstance(config, dict):
+        raise FolderError(f"{path} is damaged: expected an object, got {type(config).__name__}")
+    return config
+
+
+def _model_types() -> dict[str, type[LanguageModel]]:
+    from minilm.models.rnn import RNNModel
+
+    return {model.model_type: model for model in (RNNModel,)}
+
+
+def _build(config: Mapping[str, Any], path: Path) -> LanguageModel:
+    types = _model_types()
+    kind = config.get("model_type")
+    if kind not in types:
+        raise FolderError(f"{path}: model_type must be one of {', '.join(types)}; got {kind!r}")
+    ours = {"model_type", "architectures", "training"}
+    arguments = {name: value for name, value in config.items() if name not in ours}
+    try:
+        return types[kind](**arguments)
+    except (TypeError, ValueError) as error:
+        raise FolderError(f"{path} does not describe a {types[kind].__name__}: {error}") from None
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    _check_exists(path)
+    try:
+        return load(path)
+    except ValueError as error:
+        raise FolderError(str(error)) from None
+
+
+def _load_weights(model: LanguageModel, weights: Mapping[str, Tensor], path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    problems = [f"missing {name} {shape}" for name, shape in expected.items() if name not in given]
+    problems += [
+        f"unexpected {name} {shape}" for name, shape in given.items() if name not in expected
+    ]
+    problems += [
+        f"{name} has shape {given[name]}, expected {shape}"
+        for name, shape in expected.items()
+        if given.get(name, shape) != shape
+    ]
+    if problems:
+        raise FolderError(f"the weights in {path} do not fit {CONFIG}: {'; '.join(problems)}")
+    model.load_state_dict(weights)
+
+
+def _read_text(path: Path) -> str:
+    _check_exists(path)
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise FolderError(f"{path} is damaged: not UTF-8 at byte offset {error.start}") from None
+
+
+def _check_exists(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise FolderError(
+            f"{folder} {what}; expected the folder of a trained model, as minilm train makes"
+        )
+    if not path.exists():
+        here = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
+        raise FolderError(f"{folder} has no {path.name} (it has {here})")

@@ -1,0 +1,231 @@
+"""N-gram models with Witten-Bell smoothing: what a neural model has to beat."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from minilm import _core
+from minilm.random import default_generator
+from minilm.tensor import Tensor
+
+
+class NGramModel:
+    r"""Predicts each token from the ``order - 1`` tokens before it, by counting [1]_, [2]_.
+
+    For a context :math:`h` that was seen :math:`n(h)` times, with :math:`t(h)` different tokens
+    after it, and :math:`h'`, which is :math:`h` without its oldest token,
+
+    .. math:: p(w | h) = \frac{c(h w) + t(h) \, p(w | h')}{n(h) + t(h)}
+
+    A context never seen leaves everything to :math:`h'`; below the empty context lies
+    ``1 / vocab_size``.
+
+    Parameters
+    ----------
+    order : int
+        Tokens in an n-gram: 1 looks at no context, 2 at one token.
+    vocab_size : int
+        Ids run from 0 to ``vocab_size - 1``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is less than 1.
+
+    References
+    ----------
+    .. [1] Witten & Bell 1991, https://doi.org/10.1109/18.87000
+    .. [2] Chen & Goodman 1998, https://dash.harvard.edu/handle/1/25104739
+
+    Examples
+    --------
+    >>> model = NGramModel(order=2, vocab_size=3).fit([0, 1, 0, 1, 0, 2])
+    >>> model.distribution([0]).round(3)
+    array([0.167, 0.522, 0.311])
+    >>> model.generate([0], max_new_tokens=4, temperature=0).tolist()
+    [0, 1, 0, 1, 0]
+    """
+
+    def __init__(self, order: int, vocab_size: int) -> None:
+        self._counts = _core.NGram(order, vocab_size)
+        self._fitted = False
+
+    @property
+    def order(self) -> int:
+        """Tokens in an n-gram."""
+        return self._counts.order
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of different tokens."""
+        return self._counts.vocab_size
+
+    def fit(self, ids: Any) -> Self:
+        """Count the n-grams of a text, in place of what was counted before.
+
+        Parameters
+        ----------
+        ids : Tensor, ndarray or sequence of int
+            Token ids ``(time,)``.
+
+        Returns
+        -------
+        NGramModel
+            The model itself.
+
+        Raises
+        ------
+        IndexError
+            If an id is outside the vocabulary.
+        TypeError
+            If the ids are not integers.
+        ValueError
+            If the ids have other axes than ``(time,)``, or there are none.
+        """
+        ids = _checked_ids(ids)
+        if not ids.size:
+            raise ValueError("fit: the text is empty, so there is nothing to count")
+        self._counts.fit(ids)
+        self._fitted = True
+        return self
+
+    def log_prob(self, ids: Any, start: int = 0) -> np.ndarray:
+        """Return the log probability of each token of a text, given those before it.
+
+        Parameters
+        ----------
+        ids : Tensor, ndarray or sequence of int
+            Token ids ``(time,)``. The first tokens have shorter contexts.
+        start : int
+            First token to return a probability of.
+
+        Returns
+        -------
+        ndarray
+            ``(time - start,)``, float64, in nats.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been fitted.
+        IndexError, TypeError, ValueError
+            As for `fit`.
+        """
+        self._require_fit()
+        return self._counts.log_prob(_checked_ids(ids), start)
+
+    def loss(self, ids: Any) -> float:
+        """Return the mean negative log probability of a text, in nats a token.
+
+        As with a neural model, the first token is only context: each of the others is predicted
+        from those before it.
+
+        Parameters
+        ----------
+        ids : Tensor, ndarray or sequence of int
+            Token ids ``(time,)``, at least two.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been fitted.
+        IndexError, TypeError, ValueError
+            As for `fit`.
+        """
+        ids = _checked_ids(ids)
+        if ids.size < 2:
+            raise ValueError(f"loss: a text of {ids.size} tokens has none to predict; expected 2")
+        return -float(self.log_prob(ids, start=1).mean())
+
+    def perplexity(self, ids: Any) -> float:
+        """Return exp(`loss`): between how many equally likely tokens the model hesitates."""
+        return math.exp(self.loss(ids))
+
+    def distribution(self, context: Any) -> np.ndarray:
+        """Return the probability of each token after a context.
+
+        Parameters
+        ----------
+        context : Tensor, ndarray or sequence of int
+            Token ids ``(time,)``, possibly none; the last ``order - 1`` count.
+
+        Returns
+        -------
+        ndarray
+            ``(vocab_size,)``, float64; they add up to 1.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been fitted.
+        IndexError, TypeError, ValueError
+            As for `fit`.
+        """
+        self._require_fit()
+        return self._counts.distribution(_checked_ids(context))
+
+    def generate(
+        self,
+        ids: Any,
+        max_new_tokens: int = 50,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Write on from a prompt, one sampled token at a time.
+
+        Parameters
+        ----------
+        ids : Tensor, ndarray or sequence of int
+            The prompt ``(time,)``; it may be empty.
+        max_new_tokens : int
+            Tokens to add.
+        temperature, top_k, top_p, seed
+            As for :func:`minilm.generation.generate`.
+
+        Returns
+        -------
+        Tensor
+            Prompt and new tokens ``(time + max_new_tokens,)``, int64.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been fitted.
+        IndexError, TypeError, ValueError
+            As for `fit`, and if an option is out of range.
+        """
+        prompt = _checked_ids(ids)
+        if max_new_tokens < 0:
+            raise ValueError(f"max_new_tokens must not be negative; got {max_new_tokens}")
+        if seed is None:
+            seed = int(default_generator.integers(2**63))
+        text = np.concatenate([prompt, np.zeros(max_new_tokens, np.int64)])
+        for end in range(prompt.size, text.size):
+            logits = np.log(self.distribution(text[:end])).astype(np.float32)
+            text[end] = _core.sample(
+                logits, temperature, top_k, top_p, seed, offset=end - prompt.size
+            )
+        return Tensor(text)
+
+    def _require_fit(self) -> None:
+        if not self._fitted:
+            raise RuntimeError("this NGramModel has counted nothing yet: call fit(ids) first")
+
+    def __repr__(self) -> str:
+        return f"NGramModel(order={self.order}, vocab_size={self.vocab_size})"
+
+
+def _checked_ids(ids: Any) -> np.ndarray:
+    """Return ids as a contiguous int64 array of one axis."""
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ValueError(f"ids have one axis, (time,); got the shape {array.shape}")
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"token ids are integers; got {array.dtype}")
+    return np.ascontiguousarray(array, np.int64)

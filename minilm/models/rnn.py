@@ -1,0 +1,137 @@
+"""The tutorial's recurrent language model: embedding, recurrent layers, a score for each word."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, ClassVar
+
+from minilm import nn
+from minilm.tensor import Tensor
+from minilm.models.base import LanguageModel
+
+CELLS: dict[str, type[nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class RNNModel(LanguageModel):
+    """Predict the next token from all that came before it, through a recurrent state.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of token types V.
+    embed_size : int
+        Length of a token's vector E.
+    hidden_size : int
+        Number of units H of each recurrent layer.
+    cell : {"rnn", "lstm", "gru"}
+        Kind of recurrent layer.
+    num_layers : int
+        Recurrent layers, each reading the one below.
+    dropout : float
+        Share of each recurrent layer's outputs that is dropped in training, the last layer's
+        included.
+
+    Attributes
+    ----------
+    embedding, rnn, fc : nn.Module
+        The three parts, under the tutorial's names.
+    config : dict
+        The arguments above; ``RNNModel(**config)`` makes the same architecture again.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, `dropout` is not in [0, 1), or `cell` is unknown.
+
+    Examples
+    --------
+    >>> model = RNNModel(vocab_size=65, embed_size=32, hidden_size=64, cell="lstm")
+    >>> model(minilm.zeros(2, 7, dtype=minilm.long)).shape
+    (2, 7, 65)
+    """
+
+    model_type: ClassVar[str] = "rnn"
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embed_size: int,
+        hidden_size: int,
+        cell: str = "rnn",
+        num_layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if cell not in CELLS:
+            raise ValueError(f"cell must be one of {', '.join(CELLS)}; got {cell!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a share in [0, 1); got {dropout}")
+        self.config: dict[str, Any] = {
+            "vocab_size": _positive("vocab_size", vocab_size),
+            "embed_size": _positive("embed_size", embed_size),
+            "hidden_size": _positive("hidden_size", hidden_size),
+            "cell": cell,
+            "num_layers": _positive("num_layers", num_layers),
+            "dropout": float(dropout),
+        }
+        self.embedding = nn.Embedding(vocab_size, embed_size)
+        self.rnn = CELLS[cell](
+            embed_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            # Between layers only, and a warning where there is just one: PyTorch's rule.
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.drop = nn.Dropout(dropout)
+        self.fc = nn.Linear(hidden_size, vocab_size)
+
+    def forward(self, x: Any) -> Tensor:
+        """Score every next token, from a zero state.
+
+        Parameters
+        ----------
+        x : Tensor or ndarray of int
+            Token ids ``(batch, time)``.
+
+        Returns
+        -------
+        Tensor
+            Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1.
+        """
+        return self.forward_with_state(x)[0]
+
+    def forward_with_state(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+        """Score every next token, going on from `state`.
+
+        Parameters
+        ----------
+        x : Tensor or ndarray of int
+            Token ids ``(batch, time)``.
+        state : Tensor or tuple of Tensor, optional
+            What the last call returned: ``(layers, batch, hidden)``, and for an LSTM the pair
+            of that and its cells. None is zeros.
+
+        Returns
+        -------
+        logits : Tensor
+            ``(batch, time, vocab)``.
+        state : Tensor or tuple of Tensor
+            The state after the last token, cut from the tape: gradients flow within a call,
+            never back into the one before (truncated backpropagation through time).
+        """
+        hidden, state = self.rnn(self.embedding(x), state)
+        return self.fc(self.drop(hidden)), _detach(state)
+
+
+def _detach(state: Any) -> Any:
+    if isinstance(state, tuple):
+        return tuple(part.detach() for part in state)
+    return state.detach()
+
+
+def _positive(name: str, value: int) -> int:
+    number = operator.index(value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1; got {number}")
+    return number

@@ -1,0 +1,178 @@
+"""Linear outputs that are computed when they are read, if they are read at all.
+
+The last layer of a language model maps every position to one score for each word: for 1120
+positions and 12000 words, 54 MB of logits, which the loss reads once, and whose gradient is as
+large again. But head and loss can be computed together, some rows at a time, in a buffer that
+stays in the cache (layer ``linear_cross_entropy`` of the core). So that the usual two lines,
+
+    outputs = model(inputs)
+    loss = criterion(outputs.transpose(1, 2), targets)
+
+can do that, `linear` does not compute a large result. It returns a tensor that knows how it would
+be computed. Whoever reads the values gets them computed, with a place on the tape, as if it had
+been done at once. `transpose`, `view` and their like only note what they would do, as long as
+the rows keep their order. `cross_entropy` asks `head_of` whether its logits are still such a
+promise, and then takes the inputs of the head in their place.
+
+A promise must be kept even if the weights change first: ``optimizer.step()`` overwrites them while
+``outputs`` of this step may still be around. So a deferred output is registered, weakly, with the
+memory that it depends on. Whoever overwrites that memory announces it (`Tensor._before_write`),
+and the deferred output, if it is still alive, copies the old values. From then on it is computed
+from its copies, and no longer fused.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilm import _core
+from minilm.grad_mode import is_grad_enabled, set_grad_enabled
+from minilm.nn.layer_call import LayerCall, Operands
+from minilm.rules import shapes
+from minilm.rules.rule import Rule
+from minilm.tensor import Memory, Tensor, apply
+
+# Below this size the logits and their gradient stay in a core's L2 cache, so that computing them
+# at once costs nothing; copying the weights when they change would cost more.
+MIN_DEFERRED_BYTES = 1 << 20
+
+
+class Layout(NamedTuple):
+    """Rows of scores, in their order, in the shape that a tensor gives them.
+
+    Attributes
+    ----------
+    lead : tuple of int
+        The axes that count rows.
+    classes : int
+        The length of the axis of classes.
+    class_axis : int
+        Where, among the axes of `lead`, the axis of classes stands.
+    """
+
+    lead: tuple[int, ...]
+    classes: int
+    class_axis: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        return (*self.lead[: self.class_axis], self.classes, *self.lead[self.class_axis :])
+
+    def permuted(self, dims: tuple[int, ...]) -> Layout | None:
+        """Put the axes in another order; None if that changes the order of the rows."""
+        order = [dim % len(self.shape) for dim in dims]
+        rows = [axis for axis in order if axis != self.class_axis]
+        if rows != sorted(rows):
+            return None
+        return self._replace(class_axis=order.index(self.class_axis))
+
+    def reshaped(self, shape: tuple[int, ...]) -> Layout | None:
+        """Group the rows otherwise; None if that would tear rows apart."""
+        known = math.prod(length for length in shape if length != -1)
+        if shape.count(-1) > 1 or known == 0:
+            return None
+        full = tuple(math.prod(self.shape) // known if n == -1 else n for n in shape)
+        fits = math.prod(full) == math.prod(self.shape) and full[-1:] == (self.classes,)
+        if not fits or self.class_axis != len(self.lead):
+            return None
+        return Layout(full[:-1], self.classes, len(full) - 1)
+
+
+class _Deferred:
+    """What a deferred tensor knows of itself."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.shape = layout.shape
+
+    def rearranged(self, tensor: Tensor, rule: Rule, settings: dict[str, Any]) -> Tensor | None:
+        """Apply a change of shape without computing; None where that is not possible."""
+        if rule is shapes.permute:
+            layout = self.layout.permuted(settings["dims"])
+        elif rule is shapes.reshape or rule is shapes.view:
+            layout = self.layout.reshaped(settings["shape"])
+        else:
+            return None
+        if layout is None:
+            return None
+        view = DeferredView(tensor, rule, settings, layout)
+        return Tensor._defer(view, tensor.requires_grad and is_grad_enabled())
+
+    def freeze(self, memory: Memory) -> None:
+        """Copy what is in this memory: it is about to be overwritten."""
+
+
+class DeferredLinear(_Deferred):
+    """``y = x W^T + b``, not computed so far."""
+
+    def __init__(self, call: LayerCall, operands: Operands) -> None:
+        lead = operands.shapes[0][:-1]
+        super().__init__(Layout(lead, int(call.config["out_features"]), len(lead)))
+        self._call = call
+        self.operands = operands
+        self._unchanged = [memory for memory, _ in operands.versions]
+        for memory in self._unchanged:
+            memory.add_dependent(self)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether something was overwritten since, so that copies of it are used."""
+        return len(self._unchanged) < len(self.operands.versions)
+
+    def freeze(self, memory: Memory) -> None:
+        """Copy what is in this memory: it is about to be overwritten."""
+        for i, (operand_memory, _) in enumerate(self.operands.versions):
+            present = self.operands.arrays[i]
+            if operand_memory is memory and memory in self._unchanged and present is not None:
+                copy = _core.empty(present.shape)
+                np.copyto(copy, present)
+                self.operands.arrays[i] = copy
+        self._unchanged = [other for other in self._unchanged if other is not memory]
+
+    def evaluate(self) -> Tensor:
+        """Compute the tensor, with its place on the tape."""
+        return self._call.run(self.operands)[0]
+
+
+class DeferredView(_Deferred):
+    """A deferred tensor with its axes in another order, or its rows grouped otherwise."""
+
+    def __init__(self, base: Tensor, rule: Rule, settings: dict[str, Any], layout: Layout) -> None:
+        super().__init__(layout)
+        self.base = base
+        self._rule = rule
+        self._settings = settings
+        self._recorded = is_grad_enabled()
+
+    def evaluate(self) -> Tensor:
+        """Compute the tensor, with its place on the tape."""
+        _ = self.base._array  # from here on `apply` finds nothing deferred
+        with set_grad_enabled(self._recorded):
+            view: Tensor = apply(self._rule, self.base, **self._settings)
+        return view
+
+
+def defer_linear(call: LayerCall, operands: Operands) -> Tensor:
+    """Return the output of a linear layer, to be computed when it is read."""
+    return Tensor._defer(DeferredLinear(call, operands), operands.require_grad)
+
+
+def head_of(logits: Tensor) -> Operands | None:
+    """Return what logits (rows, classes) would be computed from.
+
+    None if they were computed already, if something that they depend on has changed since, or if
+    they were cut from the tape on the way.
+    """
+    deferred = logits._deferred
+    while isinstance(deferred, DeferredView):
+        deferred = deferred.base._deferred
+    if not isinstance(deferred, DeferredLinear) or deferred.is_frozen:
+        return None
+    operands = deferred.operands
+    return operands if logits.requires_grad == operands.require_grad else None

@@ -1,0 +1,25 @@
+"""Training and evaluation of language models."""
+
+from minilm.training.callback import Callback
+from minilm.training.diagnose import NonFiniteError
+from minilm.training.engine import Engine
+from minilm.training.evaluate import Evaluation, evaluate
+from minilm.training.history import EpochRecord, History
+from minilm.training.loop import train, validate
+from minilm.training.settings import Architecture, Settings
+from minilm.training.stream import StreamLoader
+
+__all__ = [
+    "Architecture",
+    "Callback",
+    "Engine",
+    "EpochRecord",
+    "Evaluation",
+    "History",
+    "NonFiniteError",
+    "Settings",
+    "StreamLoader",
+    "evaluate",
+    "train",
+    "validate",
+]

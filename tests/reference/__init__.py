@@ -1,0 +1,1 @@
+"""What minilm is measured against: slow twins, cases, and stored PyTorch results."""

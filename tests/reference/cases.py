@@ -1,0 +1,160 @@
+"""What is tested: one row per case. A new layer kind needs a row or a few in ``CASES``.
+
+Sizes are small and odd on purpose (1, 17, 33, 127), for that is where vector code goes wrong; the
+rows called ``wide`` are large enough for the C core to cut them into tasks for several threads.
+"""
+
+from __future__ import annotations
+
+from .case import Case, Ids, Real, Weights
+from .slow.layers import FUNCTIONS
+
+
+def row(
+    kind: str, name: str, inputs: dict, *, training: bool = False, **config: object
+) -> list[Case]:
+    """One case of any kind."""
+    return [Case(f"{kind}-{name}", kind, config, inputs, training)]
+
+
+def recurrent(
+    name: str,
+    time: int,
+    batch: int,
+    inputs: int,
+    hidden: int,
+    *,
+    kinds: tuple[str, ...] = ("rnn", "lstm", "gru"),
+    states: bool = False,
+    training: bool = False,
+    **config: float,
+) -> list[Case]:
+    """One case of each recurrent kind; ``states`` gives it initial states."""
+    leading = (batch, time) if config.get("batch_first") else (time, batch)
+    directions = 2 if config.get("bidirectional") else 1
+    state = Real(int(config.get("num_layers", 1)) * directions, batch, hidden) if states else None
+    sizes = {"input_size": inputs, "hidden_size": hidden}
+    cases = []
+    for kind in kinds:
+        names = ("h0", "c0") if kind == "lstm" else ("h0",)
+        arrays = {"x": Real(*leading, inputs)} | dict.fromkeys(names, state)
+        cases.append(Case(f"{kind}-{name}", kind, sizes | config, arrays, training))
+    return cases
+
+
+def loss(
+    name: str,
+    logits: Real,
+    classes: int,
+    *,
+    kind: str = "cross_entropy",
+    weighted: bool = False,
+    ignored: int | None = None,
+    **config: object,
+) -> list[Case]:
+    """One case of the loss on logits, or of what feeds on the layer below."""
+    inputs = {
+        "logits" if kind == "cross_entropy" else "x": logits,
+        "targets": Ids(logits.shape[0], below=classes, ignored=ignored),
+        "class_weight": Weights(classes) if weighted else None,
+    }
+    return [Case(f"{kind}-{name}", kind, config, inputs)]
+
+
+def head(name: str, x: Real, classes: int, **config) -> list[Case]:
+    """One case of the loss fused with the linear layer under it."""
+    sizes = {"in_features": x.shape[1], "out_features": classes}
+    return loss(name, x, classes, kind="linear_cross_entropy", **sizes, **config)
+
+
+def each_function(name: str, x: Real) -> list[Case]:
+    """One case of each activation."""
+    return [case for f in FUNCTIONS for case in row("activation", f"{f}-{name}", {"x": x},
+                                                    function=f)]  # fmt: skip
+
+
+ALL = {"label_smoothing": 0.2, "weighted": True, "ignored": 3, "ignore_index": 3}
+
+CASES: list[Case] = [
+    *row("embedding", "1", {"ids": Ids(1, below=1)}, num_embeddings=1, embedding_dim=1),
+    *row("embedding", "17", {"ids": Ids(5, 7, below=33)}, num_embeddings=33, embedding_dim=17),
+    *row("embedding", "padding", {"ids": Ids(3, 11, below=5)},
+         num_embeddings=5, embedding_dim=127, padding_idx=2),
+    *row("embedding", "wide", {"ids": Ids(64, 41, below=700)},
+         num_embeddings=700, embedding_dim=130),
+
+    *row("linear", "1", {"x": Real(1, 1)}, in_features=1, out_features=1),
+    *row("linear", "vector", {"x": Real(17)}, in_features=17, out_features=5),
+    *row("linear", "17", {"x": Real(2, 3, 17)}, in_features=17, out_features=33),
+    *row("linear", "no-bias", {"x": Real(9, 127)}, in_features=127, out_features=33, bias=False),
+    *row("linear", "wide", {"x": Real(301, 130)}, in_features=130, out_features=517),
+
+    # time, batch, input size, hidden size
+    *recurrent("1", 1, 1, 1, 1),
+    *recurrent("batch-1", 17, 1, 33, 17),
+    *recurrent("time-1", 1, 5, 17, 33, states=True),
+    *recurrent("hidden-1", 9, 3, 5, 1),
+    *recurrent("17", 5, 3, 33, 17),
+    *recurrent("33", 7, 5, 17, 33),
+    *recurrent("127", 9, 17, 33, 127),
+    *recurrent("no-bias", 7, 3, 17, 33, bias=False, states=True),
+    *recurrent("batch-first", 5, 3, 17, 33, batch_first=True, states=True),
+    *recurrent("both", 7, 3, 17, 33, bidirectional=True),
+    *recurrent("both-batch-first", 7, 3, 17, 33, bidirectional=True, batch_first=True, states=True),
+    *recurrent("3-layers", 7, 3, 5, 17, num_layers=3),
+    *recurrent("3-layers-both", 6, 3, 33, 17, num_layers=3, bidirectional=True, states=True),
+    *recurrent("3-layers-both-no-bias", 5, 3, 17, 33,
+               num_layers=3, bidirectional=True, bias=False, batch_first=True),
+    *recurrent("dropout", 7, 3, 5, 17, num_layers=3, dropout=0.3, training=True),
+    *recurrent("dropout-both", 7, 3, 5, 17, num_layers=2, dropout=0.5, bidirectional=True,
+               batch_first=True, states=True, training=True),
+    *recurrent("dropout-eval", 7, 3, 5, 17, num_layers=2, dropout=0.5),
+    *recurrent("wide", 12, 65, 96, 130, num_layers=2),
+    *recurrent("relu", 7, 3, 17, 33, kinds=("rnn",), relu=True, states=True),
+    *recurrent("relu-3-layers-both", 7, 3, 17, 5, kinds=("rnn",), relu=True, num_layers=3,
+               bidirectional=True),
+
+    *row("dropout", "half", {"x": Real(17, 33)}, p=0.5, training=True),
+    *row("dropout", "tenth", {"x": Real(3, 5, 127)}, p=0.1, training=True),
+    *row("dropout", "none", {"x": Real(33)}, p=0.0, training=True),
+    *row("dropout", "all", {"x": Real(33)}, p=1.0, training=True),
+    *row("dropout", "eval", {"x": Real(17)}, p=0.5),
+    *row("dropout", "wide", {"x": Real(301, 517)}, p=0.3, training=True),
+
+    *row("layernorm", "1", {"x": Real(3, 1)}, normalized_size=1, eps=0.1),
+    *row("layernorm", "17", {"x": Real(5, 3, 17, scale=3.0)}, normalized_size=17),
+    *row("layernorm", "eps", {"x": Real(33, 127)}, normalized_size=127, eps=0.1),
+    *row("layernorm", "no-bias", {"x": Real(5, 33)}, normalized_size=33, bias=False),
+    *row("layernorm", "plain", {"x": Real(5, 33)}, normalized_size=33, affine=False),
+    *row("layernorm", "wide", {"x": Real(1201, 130)}, normalized_size=130),
+
+    *each_function("17", Real(17, 33, scale=5.0)),
+    *each_function("near", Real(127, scale=1e-3)),
+    *each_function("far", Real(127, scale=200.0)),
+    *row("activation", "wide", {"x": Real(301, 517, scale=3.0)}, function="tanh"),
+
+    *loss("1", Real(1, 1), 1),
+    *loss("17", Real(17, 33, scale=4.0), 33),
+    *loss("none", Real(17, 33), 33, reduction="none"),
+    *loss("sum", Real(17, 33), 33, reduction="sum"),
+    *loss("far", Real(9, 127, scale=200.0), 127),
+    *loss("ignored", Real(17, 33), 33, ignored=-100),
+    *loss("ignored-none", Real(17, 33), 33, ignored=5, ignore_index=5, reduction="none"),
+    *loss("smoothed", Real(17, 33), 33, label_smoothing=0.1),
+    *loss("weighted", Real(17, 33), 33, weighted=True),
+    *loss("weighted-none", Real(17, 33), 33, weighted=True, reduction="none"),
+    *loss("all", Real(33, 17), 17, **ALL),
+    *loss("all-sum", Real(33, 17), 17, **ALL, reduction="sum"),
+    *loss("all-none", Real(33, 17), 17, **ALL, reduction="none"),
+    *loss("uniform", Real(33, 17), 17, label_smoothing=1.0),
+    *loss("wide", Real(301, 3001, scale=4.0), 3001),
+
+    *head("1", Real(1, 1), 1),
+    *head("17", Real(17, 33, scale=4.0), 127),
+    *head("no-bias", Real(9, 17), 33, bias=False),
+    *head("sum", Real(9, 17), 33, reduction="sum"),
+    *head("all", Real(33, 17, scale=4.0), 127, **ALL),
+    *head("all-sum", Real(33, 17, scale=4.0), 127, **ALL, reduction="sum"),
+    *head("wide", Real(301, 66, scale=4.0), 3001),
+    *head("wide-ignored", Real(301, 66), 1003, ignored=-100),
+]  # fmt: skip

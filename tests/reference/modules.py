@@ -1,0 +1,98 @@
+"""A case run through ``nn`` modules: the same few lines serve PyTorch and minilm.
+
+That one function can drive both is itself what is tested: names, arguments, defaults, layouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from .case import Case
+
+Array = np.ndarray
+RENAMED = {"affine": "elementwise_affine", "normalized_size": "normalized_shape"}
+ACTIVATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "silu": "SiLU"}
+
+
+def build(lib: ModuleType, kind: str, config: dict):
+    """Return the module of ``lib.nn`` that a layer kind and its configuration stand for."""
+    config = {RENAMED.get(key, key): value for key, value in config.items()}
+    nn = lib.nn
+    match kind:
+        case "embedding":
+            return nn.Embedding(**config)
+        case "linear":
+            return nn.Linear(**config)
+        case "rnn":
+            relu = config.pop("relu", False)
+            return nn.RNN(**config, nonlinearity="relu" if relu else "tanh")
+        case "lstm" | "gru":
+            return getattr(nn, kind.upper())(**config)
+        case "dropout":
+            return nn.Dropout(**config)
+        case "layernorm":
+            return nn.LayerNorm(**config)
+        case "activation" if config["function"] in ACTIVATIONS:
+            return getattr(nn, ACTIVATIONS[config["function"]])()
+        case "activation":
+            return nn.GELU(approximate="tanh" if config["function"] == "gelu_tanh" else "none")
+        case "cross_entropy":
+            return nn.CrossEntropyLoss(**config)
+    raise ValueError(f"no module stands for the layer kind {kind!r}")
+
+
+def run_layer(module, x, *states):
+    """Call a module, with states where given, and return its outputs as one flat tuple."""
+    if not states:
+        return (module(x),)
+    if states[0] is None:
+        y, last = module(x)
+    else:
+        y, last = module(x, states if len(states) > 1 else states[0])
+    return (y, *last) if isinstance(last, tuple) else (y, last)
+
+
+def run_modules(
+    lib: ModuleType, case: Case, dtype: type = np.float32, call: Callable = run_layer
+) -> dict[str, Array]:
+    """Forward and backward of a case through ``lib.nn``, computed in dtype; results by name."""
+
+    def tensor(array: Array, requires_grad: bool = False):
+        kind = dtype if array.dtype.kind == "f" else array.dtype
+        return lib.tensor(array.astype(kind), requires_grad=requires_grad)
+
+    needed = case.needs_grad()
+    inputs = [
+        None if array is None else tensor(array, needs)
+        for array, needs in zip(case.make_inputs(), needed, strict=True)
+    ]
+    state = {name: tensor(value) for name, value in case.make_params().items()}
+    if case.kind.endswith("cross_entropy"):
+        module, outputs = run_loss(lib, case, state, *inputs)
+    else:
+        module = build(lib, case.kind, case.config).train(case.training)
+        module.load_state_dict(state)
+        outputs = call(module, *inputs)
+
+    arrays = [out.detach().numpy() for out in outputs]
+    grads = case.make_grads(arrays)
+    sum((out * tensor(grad)).sum() for out, grad in zip(outputs, grads, strict=True)).backward()
+    return case.named(
+        arrays,
+        [x.grad.numpy() if needs else None for x, needs in zip(inputs, needed, strict=True)],
+        {name: param.grad.numpy() for name, param in module.named_parameters()},
+    )
+
+
+def run_loss(lib: ModuleType, case: Case, state: dict, x, targets, weight):
+    """Call CrossEntropyLoss, on the output of a Linear where the kind says so."""
+    config = dict(case.config)
+    below = lib.nn.Sequential()
+    if case.kind == "linear_cross_entropy":
+        sizes = {key: config.pop(key) for key in ("in_features", "out_features")}
+        below = lib.nn.Linear(**sizes, bias=config.pop("bias", True))
+        below.load_state_dict(state)
+    return below, (lib.nn.CrossEntropyLoss(weight, **config)(below(x), targets),)

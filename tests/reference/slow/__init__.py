@@ -1,0 +1,30 @@
+"""The slow twins: what the C core computes, written from the equations in NumPy, float64.
+
+``TWINS`` names the twin of every layer kind; ``layers`` explains what a twin is.
+"""
+
+from .layers import (
+    Activation,
+    CrossEntropy,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Linear,
+    LinearCrossEntropy,
+)
+from .recurrent import GRU, LSTM, RNN
+
+TWINS = {
+    "embedding": Embedding,
+    "linear": Linear,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "dropout": Dropout,
+    "layernorm": LayerNorm,
+    "activation": Activation,
+    "cross_entropy": CrossEntropy,
+    "linear_cross_entropy": LinearCrossEntropy,
+}
+
+__all__ = ["TWINS"]

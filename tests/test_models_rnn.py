@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+import minilm
+from minilm import nn
+from minilm.models import LanguageModel, RNNModel, logits_of
+from minilm.models.base import read_on
+
+IDS = np.array([[1, 4, 2, 0, 3], [3, 3, 1, 2, 4]])
+
+
+def tiny(cell: str = "rnn", **options) -> RNNModel:
+    minilm.manual_seed(0)
+    return RNNModel(5, 3, 4, cell, **options)
+
+
+def test_it_has_the_tutorials_parts_and_weight_names():
+    model = tiny()
+    assert isinstance(model.embedding, nn.Embedding)
+    assert isinstance(model.rnn, nn.RNN)
+    assert isinstance(model.fc, nn.Linear)
+    assert list(model.state_dict()) == [
+        "embedding.weight",
+        "rnn.weight_ih_l0",
+        "rnn.weight_hh_l0",
+        "rnn.bias_ih_l0",
+        "rnn.bias_hh_l0",
+        "fc.weight",
+        "fc.bias",
+    ]
+
+
+def test_it_computes_what_the_tutorials_class_computes():
+    model = tiny()
+
+    class Tutorial(nn.Module):
+        def __init__(self, vocab_size, embed_size, hidden_size):
+            super().__init__()
+            self.embedding = nn.Embedding(vocab_size, embed_size)
+            self.rnn = nn.RNN(embed_size, hidden_size, batch_first=True)
+            self.fc = nn.Linear(hidden_size, vocab_size)
+
+        def forward(self, x):
+            out, _ = self.rnn(self.embedding(x))
+            return self.fc(out)
+
+    tutorial = Tutorial(5, 3, 4)
+    tutorial.load_state_dict(model.state_dict())
+    assert model(IDS).shape == (2, 5, 5)
+    np.testing.assert_array_equal(model(IDS).detach().numpy(), tutorial(IDS).detach().numpy())
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_reading_in_two_parts_with_the_state_is_reading_at_once(cell):
+    model = tiny(cell, num_layers=2).eval()
+    first, state = model.forward_with_state(IDS[:, :2])
+    second, _ = model.forward_with_state(IDS[:, 2:], state)
+    parts = np.concatenate([first.detach().numpy(), second.detach().numpy()], axis=1)
+    np.testing.assert_allclose(parts, model(IDS).detach().numpy(), rtol=1e-5, atol=1e-6)
+    forgetful, _ = model.forward_with_state(IDS[:, 2:])
+    assert not np.allclose(forgetful.detach().numpy(), second.detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_no_gradient_flows_through_a_carried_state(cell):
+    model = tiny(cell)
+    _, state = model.forward_with_state(IDS)
+    parts = state if isinstance(state, tuple) else (state,)
+    assert not any(part.requires_grad for part in parts)
+
+
+def test_dropout_acts_in_training_only():
+    model = tiny(dropout=0.5)
+    assert not np.array_equal(model(IDS).detach().numpy(), model(IDS).detach().numpy())
+    model.eval()
+    np.testing.assert_array_equal(model(IDS).detach().numpy(), model(IDS).detach().numpy())
+
+
+def test_config_makes_the_same_architecture():
+    model = tiny("gru", num_layers=2, dropout=0.25)
+    again = RNNModel(**model.config)
+    assert {n: t.shape for n, t in again.state_dict().items()} == {
+        n: t.shape for n, t in model.state_dict().items()
+    }
+    assert again.config == model.config
+
+
+def test_an_unknown_cell_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="rnn, lstm, gru; got 'tanh'"):
+        RNNModel(5, 3, 4, cell="tanh")
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "embed_size", "hidden_size", "num_layers"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_sizes_must_be_positive(name, value):
+    sizes = {"vocab_size": 5, "embed_size": 3, "hidden_size": 4, name: value}
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got {value}"):
+        RNNModel(**sizes)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0])
+def test_dropout_is_a_share(dropout):
+    with pytest.raises(ValueError, match="dropout"):
+        RNNModel(5, 3, 4, dropout=dropout)
+
+
+def test_generate_goes_on_from_the_prompt():
+    out = tiny().generate(minilm.tensor([[1, 2]]), max_new_tokens=3, seed=0)
+    assert out.shape == (1, 5)
+    assert out.tolist()[0][:2] == [1, 2]
+
+
+def test_saving_and_loading_gives_the_same_logits(tmp_path):
+    model = tiny("lstm").eval()
+    model.save_pretrained(tmp_path / "model")
+    again = RNNModel.from_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(again(IDS).detach().numpy(), model(IDS).detach().numpy())
+
+
+def test_from_pretrained_of_another_class_is_refused(tmp_path):
+    class Other(LanguageModel):
+        model_type = "other"
+
+    tiny().save_pretrained(tmp_path)
+    with pytest.raises(TypeError, match="holds a RNNModel, not a Other"):
+        Other.from_pretrained(tmp_path)
+
+
+def test_logits_of_takes_logits_and_outputs():
+    class Output:
+        logits = minilm.zeros(1, 2, 3)
+
+    assert logits_of(Output.logits) is Output.logits
+    assert logits_of(Output()) is Output.logits
+    with pytest.raises(TypeError, match="got tuple"):
+        logits_of((Output.logits,))
+
+
+def test_read_on_takes_models_without_state():
+    logits, state = read_on(nn.Embedding(5, 5), IDS, None)
+    assert logits.shape == (2, 5, 5)
+    assert state is None
