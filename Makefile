@@ -27,16 +27,16 @@ demo: $(COPIED) ## install minilm and train a language model on the text it carr
 	$(BIN)/minilm train --level word --out runs/demo
 
 test: ctest $(LINKED) ## all tests but the slow ones: C, Python, notebooks
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
 
 slow: $(LINKED) ## the tests that take minutes, such as sdist -> wheel -> install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/pytest -m slow
 
 ctest: ## the tests of the C core: gradients in double precision, no Python needed
 	$(MAKE) --no-print-directory -k -C csrc/tests
 
 notebooks: $(LINKED) ## execute the notebooks, as the tests do
-	$(BIN)/python -m pytest -m notebook
+	$(BIN)/pytest -m notebook
 
 bench: $(VENV)/bench ## time minilm and torch side by side in one run
 	$(BIN)/python benchmarks/run.py

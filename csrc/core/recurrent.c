@@ -5,36 +5,15 @@
 // Projections and weight gradients are products over all T * B rows at once.
 #include "recurrent.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dropout.h"
 #include "gemm.h"
+#include "recurrent_layout.h"
 #include "rows.h"
-#include "workspace.h"
 
-// ---- sizes and parameters ------------------------------------------------------------------------
-
-typedef struct sizes {
-    size_t T, B, E, H, L, D; // D: directions
-} sizes;
-
-static sizes sizes_of(const ml_call *call)
-{
-    const ml_recurrent_config *c = call->config;
-    const ml_array *x = &call->input[0];
-    return (sizes){
-        .T = x->shape[c->batch_first ? 1 : 0],
-        .B = x->shape[c->batch_first ? 0 : 1],
-        .E = c->input_size,
-        .H = c->hidden_size,
-        .L = c->num_layers,
-        .D = c->bidirectional ? 2 : 1,
-    };
-}
-
-static size_t input_width(const sizes *n, size_t layer) { return layer == 0 ? n->E : n->D * n->H; }
+// ---- settings and shapes -------------------------------------------------------------------------
 
 int ml_recurrent_check(const void *config, ml_error *err)
 {
@@ -42,106 +21,7 @@ int ml_recurrent_check(const void *config, ml_error *err)
     return ml_check_probability("recurrent layer", c->dropout, err);
 }
 
-enum { W_IH, W_HH, B_IH, B_HH };
-
-static size_t params_each(const ml_recurrent_config *c) { return c->bias ? 4 : 2; }
-
-size_t ml_recurrent_param_count(const void *config)
-{
-    const ml_recurrent_config *c = config;
-    return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c);
-}
-
-void ml_recurrent_describe(const ml_cell *cell, const void *config, size_t index, ml_param_spec *param)
-{
-    const ml_recurrent_config *c = config;
-    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    size_t kind = index % params_each(c), place = index / params_each(c);
-    size_t directions = c->bidirectional ? 2 : 1, layer = place / directions;
-    size_t width = layer == 0 ? c->input_size : directions * c->hidden_size;
-    *param = (ml_param_spec){.ndim = kind < B_IH ? 2 : 1, .shape = {cell->gates * c->hidden_size}};
-    param->shape[1] = kind == W_IH ? width : c->hidden_size;
-    snprintf(param->name, sizeof param->name, "%s_l%zu%s", names[kind], layer,
-             place % directions == 1 ? "_reverse" : "");
-}
-
-static const ml_real *param_at(const ml_call *call, size_t place, int kind)
-{
-    return call->param[place * params_each(call->config) + (size_t)kind].data;
-}
-
-static ml_real *grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
-{
-    size_t index = place * params_each(call->config) + (size_t)kind;
-    *beta = call->accumulate[index] ? 1 : 0;
-    return call->grad_param[index].data;
-}
-
-// ---- memory --------------------------------------------------------------------------------------
-
-// What a layer keeps from forward to backward.
-typedef struct layer_memory {
-    ml_real *x; // (T, B, input_width): its input; NULL in a layout where it is not its own copy
-    ml_direction direction[2];
-} layer_memory;
-
-static int drops(const ml_call *call)
-{
-    const ml_recurrent_config *c = call->config;
-    return call->training && c->dropout > 0 && c->num_layers > 1;
-}
-
-// A layer reads its input where it already lies in time-major order: the caller's array, or the states
-// of the layer below. Otherwise it has a copy.
-static int needs_copy(const ml_call *call, const sizes *n, size_t layer)
-{
-    const ml_recurrent_config *c = call->config;
-    if (layer == 0)
-        return c->batch_first && n->B > 1 && n->T > 1;
-    return n->D == 2 || drops(call);
-}
-
-static void lay_out_layers(const ml_cell *cell, const ml_call *call, const sizes *n, ml_arena *arena,
-                           layer_memory *layers)
-{
-    layer_memory unused;
-    for (size_t l = 0; l < n->L; l++) {
-        layer_memory *m = layers != NULL ? &layers[l] : &unused;
-        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * input_width(n, l)) : NULL;
-        for (size_t d = 0; d < n->D; d++) {
-            ml_direction *dir = &m->direction[d];
-            dir->reverse = d == 1;
-            dir->gates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
-            dir->h = ml_arena_reals(arena, (n->T + 1) * n->B * n->H);
-            dir->c = cell->has_c ? ml_arena_reals(arena, (n->T + 1) * n->B * n->H) : NULL;
-        }
-    }
-}
-
-// Scratch of one scan, used again by each.
-typedef struct scratch {
-    ml_real *packed, *bias;
-    ml_real *dgates, *carry, *dx[2]; // backward; dx: gradients of the input of a layer, by turns
-} scratch;
-
-static scratch lay_out_scratch(const ml_cell *cell, const sizes *n, int backward, ml_arena *arena)
-{
-    scratch s = {0};
-    s.packed = ml_arena_reals(arena, ml_scan_packed_size(cell, n->H));
-    s.bias = ml_arena_reals(arena, cell->saved * n->H);
-    if (backward) {
-        size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
-        s.dgates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
-        s.carry = ml_arena_reals(arena, n->B * n->H);
-        s.dx[0] = ml_arena_reals(arena, n->T * n->B * width);
-        s.dx[1] = n->L > 1 ? ml_arena_reals(arena, n->T * n->B * width) : NULL;
-    }
-    return s;
-}
-
-// ---- shapes --------------------------------------------------------------------------------------
-
-static int check_state(const ml_cell *cell, const ml_call *call, const sizes *n, size_t index,
+static int check_state(const ml_cell *cell, const ml_call *call, const ml_sizes *n, size_t index,
                        const char *name, ml_error *err)
 {
     const ml_array *state = &call->input[index];
@@ -180,7 +60,7 @@ int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
     int code = check_input(cell, call, err);
     if (code != ML_OK)
         return code;
-    const sizes n = sizes_of(call);
+    const ml_sizes n = ml_sizes_of(call);
     if ((code = check_state(cell, call, &n, 1, "h_0", err)) != ML_OK)
         return code;
     if (cell->has_c && (code = check_state(cell, call, &n, 2, "c_0", err)) != ML_OK)
@@ -194,9 +74,9 @@ int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
         memcpy(call->output[i].shape, shape, sizeof shape);
     }
     ml_arena layers = {0}, forward = {0}, backward = {0};
-    lay_out_layers(cell, call, &n, &layers, NULL);
-    lay_out_scratch(cell, &n, 0, &forward);
-    lay_out_scratch(cell, &n, 1, &backward);
+    ml_lay_out_layers(cell, call, &n, &layers, NULL);
+    ml_lay_out_scratch(cell, &n, 0, &forward);
+    ml_lay_out_scratch(cell, &n, 1, &backward);
     if (layers.overflow || forward.overflow || backward.overflow)
         return ml_fail(err, ML_ERR_OVERFLOW, "%s: the sequence needs more bytes than a size can count",
                        cell->name);
@@ -208,38 +88,8 @@ int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
 
 // ---- what both passes set up ---------------------------------------------------------------------
 
-// Rows of the caller's output array (or its gradient), at the columns of one direction.
-static ml_rows output_rows(const ml_call *call, const sizes *n, ml_real *data, size_t direction)
-{
-    const ml_recurrent_config *c = call->config;
-    const size_t width = n->D * n->H;
-    ml_rows rows = {data, n->B * width, width};
-    if (c->batch_first) {
-        rows.time = width;
-        rows.batch = n->T * width;
-    }
-    if (data != NULL)
-        rows.data += direction * n->H;
-    return rows;
-}
-
-// The same for a time-major array of our own.
-static ml_rows own_rows(const sizes *n, ml_real *data, size_t direction)
-{
-    const size_t width = n->D * n->H;
-    return (ml_rows){data != NULL ? data + direction * n->H : NULL, n->B * width, width};
-}
-
-// The input of a layer in time-major order.
-static const ml_real *layer_input(const ml_call *call, const sizes *n, const layer_memory *layers, size_t l)
-{
-    if (layers[l].x != NULL)
-        return layers[l].x;
-    return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h + n->B * n->H;
-}
-
-static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const sizes *n, const scratch *s,
-                         const layer_memory *memory, size_t place)
+static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n, const ml_scratch *s,
+                         const ml_layer_memory *memory, size_t place)
 {
     return (ml_scan){
         .cell = cell,
@@ -248,7 +98,7 @@ static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const sizes *
         .B = n->B,
         .H = n->H,
         .memory = memory->direction[place % n->D],
-        .w_hh = param_at(call, place, W_HH),
+        .w_hh = ml_param_at(call, place, ML_W_HH),
         .bias = s->bias,
         .packed = s->packed,
         .from_zero = call->input[1].data == NULL,
@@ -260,14 +110,14 @@ static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const sizes *
 // ---- forward -------------------------------------------------------------------------------------
 
 // b_ih and b_hh in the columns of the saved gates.
-static void add_biases(const ml_cell *cell, const ml_call *call, const sizes *n, size_t place, ml_real *bias)
+static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes *n, size_t place, ml_real *bias)
 {
     const ml_recurrent_config *c = call->config;
     const size_t H = n->H;
     memset(bias, 0, cell->saved * H * sizeof *bias);
     if (!c->bias)
         return;
-    const ml_real *b_ih = param_at(call, place, B_IH), *b_hh = param_at(call, place, B_HH);
+    const ml_real *b_ih = ml_param_at(call, place, ML_B_IH), *b_hh = ml_param_at(call, place, ML_B_HH);
     for (size_t r = 0; r < cell->runs; r++) {
         const ml_gate_run run = cell->input_run[r];
         memcpy(bias + run.column * H, b_ih + run.row * H, run.count * H * sizeof *bias);
@@ -277,7 +127,7 @@ static void add_biases(const ml_cell *cell, const ml_call *call, const sizes *n,
 }
 
 // gates = x W_ih^T, in the columns of the saved gates
-static int project(const ml_cell *cell, const sizes *n, const ml_real *x, size_t width, const ml_real *w_ih,
+static int project(const ml_cell *cell, const ml_sizes *n, const ml_real *x, size_t width, const ml_real *w_ih,
                    ml_real *gates, ml_error *err)
 {
     const size_t H = n->H, S = cell->saved;
@@ -310,21 +160,21 @@ static void end_state(const ml_scan *scan, const ml_real *states, ml_array *fina
     memcpy((ml_real *)final->data + place * size, slot, size * sizeof *slot);
 }
 
-static int forward_direction(const ml_cell *cell, ml_call *call, const sizes *n, const scratch *s,
-                             const layer_memory *layers, size_t place, ml_error *err)
+static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n, const ml_scratch *s,
+                             const ml_layer_memory *layers, size_t place, ml_error *err)
 {
     const size_t l = place / n->D, d = place % n->D;
     ml_scan scan = make_scan(cell, call, n, s, &layers[l], place);
-    int code = project(cell, n, layer_input(call, n, layers, l), input_width(n, l),
-                       param_at(call, place, W_IH), scan.memory.gates, err);
+    int code = project(cell, n, ml_layer_input(call, n, layers, l), ml_input_width(n, l),
+                       ml_param_at(call, place, ML_W_IH), scan.memory.gates, err);
     if (code != ML_OK)
         return code;
     add_biases(cell, call, n, place, s->bias);
     begin_state(&scan, &call->input[1], place, scan.memory.h);
     if (cell->has_c)
         begin_state(&scan, &call->input[2], place, scan.memory.c);
-    scan.y = l + 1 == n->L ? output_rows(call, n, call->output[0].data, d)
-                           : own_rows(n, layers[l + 1].x, d);
+    scan.y = l + 1 == n->L ? ml_output_rows(call, n, call->output[0].data, d)
+                           : ml_own_rows(n, layers[l + 1].x, d);
     ml_scan_forward(&scan);
     end_state(&scan, scan.memory.h, &call->output[1], place);
     if (cell->has_c)
@@ -335,22 +185,22 @@ static int forward_direction(const ml_cell *cell, ml_call *call, const sizes *n,
 // The stream of random numbers of the dropout below layer l; the caller's own streams count from 0.
 static uint64_t dropout_stream(const ml_call *call, size_t l) { return call->stream + ((uint64_t)l << 32); }
 
-static void drop_input(const ml_call *call, const sizes *n, size_t l, ml_real *x)
+static void drop_input(const ml_call *call, const ml_sizes *n, size_t l, ml_real *x)
 {
     const ml_recurrent_config *c = call->config;
-    if (drops(call))
-        ml_dropout(n->T * n->B * input_width(n, l), c->dropout, call->seed, dropout_stream(call, l), x, x);
+    if (ml_drops(call))
+        ml_dropout(n->T * n->B * ml_input_width(n, l), c->dropout, call->seed, dropout_stream(call, l), x, x);
 }
 
 int ml_recurrent_forward(const ml_cell *cell, ml_call *call, ml_error *err)
 {
-    const sizes n = sizes_of(call);
-    layer_memory *layers = calloc(n.L, sizeof *layers);
+    const ml_sizes n = ml_sizes_of(call);
+    ml_layer_memory *layers = calloc(n.L, sizeof *layers);
     if (layers == NULL)
         return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
-    const scratch s = lay_out_scratch(cell, &n, 0, &workspace);
-    lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
+    const ml_scratch s = ml_lay_out_scratch(cell, &n, 0, &workspace);
+    ml_lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
 
     int code = ML_OK;
     if (layers[0].x != NULL)
@@ -374,12 +224,12 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
     const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
     const ml_real *hidden = scan->dgates + cell->hidden_column * H;
     const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
-    ml_real beta, *grad = grad_at(call, place, W_HH, &beta);
+    ml_real beta, *grad = ml_grad_at(call, place, ML_W_HH, &beta);
     int code = ML_OK;
     if (grad != NULL)
         code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta, grad,
                        H, err);
-    grad = grad_at(call, place, W_IH, &beta);
+    grad = ml_grad_at(call, place, ML_W_IH, &beta);
     for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
         code = ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H, S * H,
@@ -387,9 +237,9 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
     }
     if (!c->bias || code != ML_OK)
         return code;
-    if ((grad = grad_at(call, place, B_HH, &beta)) != NULL)
+    if ((grad = ml_grad_at(call, place, ML_B_HH, &beta)) != NULL)
         ml_column_sums(N, cell->gates * H, S * H, hidden, beta != 0, grad);
-    if ((grad = grad_at(call, place, B_IH, &beta)) != NULL)
+    if ((grad = ml_grad_at(call, place, ML_B_IH, &beta)) != NULL)
         for (size_t r = 0; r < cell->runs; r++) {
             const ml_gate_run run = cell->input_run[r];
             ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, beta != 0,
@@ -403,7 +253,7 @@ static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_sca
                           size_t width, int add, ml_real *dx, ml_error *err)
 {
     const size_t H = scan->H, S = cell->saved;
-    const ml_real *w_ih = param_at(call, place, W_IH);
+    const ml_real *w_ih = ml_param_at(call, place, ML_W_IH);
     int code = ML_OK;
     for (size_t r = 0; r < cell->runs && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
@@ -435,8 +285,8 @@ static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *sc
 }
 
 // dy: gradient of the layer's output; dx: of its input, NULL when nobody wants it.
-static int backward_direction(const ml_cell *cell, ml_call *call, const sizes *n, const scratch *s,
-                              const layer_memory *layers, size_t place, ml_rows dy, ml_real *dx,
+static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n, const ml_scratch *s,
+                              const ml_layer_memory *layers, size_t place, ml_rows dy, ml_real *dx,
                               ml_error *err)
 {
     const size_t l = place / n->D, size = n->B * n->H;
@@ -451,25 +301,25 @@ static int backward_direction(const ml_cell *cell, ml_call *call, const sizes *n
         memset(s->carry, 0, size * sizeof *s->carry);
     ml_scan_backward(&scan);
 
-    int code = weight_gradients(cell, call, &scan, place, layer_input(call, n, layers, l),
-                                input_width(n, l), err);
+    int code = weight_gradients(cell, call, &scan, place, ml_layer_input(call, n, layers, l),
+                                ml_input_width(n, l), err);
     if (code == ML_OK)
         code = state_gradients(cell, call, &scan, place, err);
     if (code == ML_OK && dx != NULL)
-        code = input_gradient(cell, call, &scan, place, input_width(n, l), place % n->D == 1, dx, err);
+        code = input_gradient(cell, call, &scan, place, ml_input_width(n, l), place % n->D == 1, dx, err);
     return code;
 }
 
 int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err)
 {
     const ml_recurrent_config *c = call->config;
-    const sizes n = sizes_of(call);
-    layer_memory *layers = calloc(n.L, sizeof *layers);
+    const ml_sizes n = ml_sizes_of(call);
+    ml_layer_memory *layers = calloc(n.L, sizeof *layers);
     if (layers == NULL)
         return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
-    const scratch s = lay_out_scratch(cell, &n, 1, &workspace);
-    lay_out_layers(cell, call, &n, &saved, layers);
+    const ml_scratch s = ml_lay_out_scratch(cell, &n, 1, &workspace);
+    ml_lay_out_layers(cell, call, &n, &saved, layers);
 
     ml_real *wanted = call->grad_input[0].data;
     const int swapped = c->batch_first && n.B > 1 && n.T > 1;
@@ -480,8 +330,8 @@ int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err)
         if (l == 0 && wanted == NULL)
             dx = NULL;
         for (size_t d = 0; d < n.D && code == ML_OK; d++) {
-            ml_rows dy = l + 1 == n.L ? output_rows(call, &n, call->grad_output[0].data, d)
-                                      : own_rows(&n, above, d);
+            ml_rows dy = l + 1 == n.L ? ml_output_rows(call, &n, call->grad_output[0].data, d)
+                                      : ml_own_rows(&n, above, d);
             code = backward_direction(cell, call, &n, &s, layers, l * n.D + d, dy, dx, err);
         }
         if (l > 0)

@@ -10,7 +10,7 @@
 
 #include "packed.h"
 #include "pool.h"
-#include "recurrent.h"
+#include "recurrent_layout.h"
 
 // Multiply-adds of a step that are worth a thread of their own: below, a barrier costs more.
 enum { WORK_PER_THREAD = 1 << 17 };

@@ -249,6 +249,7 @@ struct PyModuleDef ml_module = {
     .m_clear = module_clear,
 };
 
+PyMODINIT_FUNC PyInit__core(void); // the interpreter looks it up by name
 PyMODINIT_FUNC PyInit__core(void)
 {
     return PyModuleDef_Init(&ml_module);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ def sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Read sizes given one by one, ``view(2, 3)``, or together, ``view((2, 3))``."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
-    return tuple(int(size) for size in given)
+    return tuple(operator.index(size) for size in given)
 
 
 class ShapeMethods(TensorBase):

@@ -204,7 +204,7 @@ class NGramModel:
         if max_new_tokens < 0:
             raise ValueError(f"max_new_tokens must not be negative; got {max_new_tokens}")
         if seed is None:
-            seed = int(default_generator.integers(2**63))
+            seed = int(default_generator.integers(0, 2**62, ()))
         text = np.concatenate([prompt, np.zeros(max_new_tokens, np.int64)])
         for end in range(prompt.size, text.size):
             logits = np.log(self.distribution(text[:end])).astype(np.float32)

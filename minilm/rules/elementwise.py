@@ -28,7 +28,7 @@ def _pair(name: str, a: Operand, b: Operand) -> tuple[Any, Any]:
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
-@rule(a="", b="")
+@rule()
 def add(a: Operand, b: Operand) -> tuple[Array, Backward]:
     """Sum ``a + b``; gradients ``g`` and ``g``."""
     p, q = _pair("add", a, b)
@@ -36,7 +36,7 @@ def add(a: Operand, b: Operand) -> tuple[Array, Backward]:
     return p + q, lambda g: fit(g, g)
 
 
-@rule(a="", b="")
+@rule()
 def sub(a: Operand, b: Operand) -> tuple[Array, Backward]:
     """Difference ``a - b``; gradients ``g`` and ``-g``."""
     p, q = _pair("sub", a, b)
@@ -81,7 +81,7 @@ def pow(a: Operand, b: Operand) -> tuple[Array, Backward]:  # noqa: A001
     return y, backward
 
 
-@rule(x="")
+@rule()
 def neg(x: Array) -> tuple[Array, Backward]:
     """Negative ``-x``; gradient ``-g``."""
     return -x, lambda g: (-g,)
@@ -189,13 +189,13 @@ def clamp(x: Array, *, min: float | None, max: float | None) -> tuple[Array, Bac
 # --- copies and choices ---------------------------------------------------------------------------
 
 
-@rule(x="")
+@rule()
 def copy(x: Array) -> tuple[Array, Backward]:
     """Copy of `x`; gradient ``g``."""
     return x.copy(), lambda g: (g,)
 
 
-@rule(x="")
+@rule()
 def cast(x: Array, *, dtype: np.dtype[Any]) -> tuple[Array, Backward]:
     """Values of `x` in another dtype; gradient ``g`` in the former one."""
     before = x.dtype

@@ -28,7 +28,7 @@ def _count(x: Array, dim: Dim) -> int:
     return int(np.prod([x.shape[axis] for axis in axes]))
 
 
-@rule(x="")
+@rule()
 def sum(x: Array, *, dim: Dim, keepdim: bool) -> tuple[Array, Backward]:  # noqa: A001
     """Sum; each term gets ``g``."""
     shape = x.shape
@@ -36,7 +36,7 @@ def sum(x: Array, *, dim: Dim, keepdim: bool) -> tuple[Array, Backward]:  # noqa
     return y, lambda g: (_spread(g, shape, dim, keepdim),)
 
 
-@rule(x="")
+@rule()
 def mean(x: Array, *, dim: Dim, keepdim: bool) -> tuple[Array, Backward]:
     """Mean; each term gets ``g / n``."""
     if x.dtype.kind != "f":
@@ -78,7 +78,7 @@ def _share_among_equal(g: Array, x: Array, y: Array, dim: Dim, keepdim: bool) ->
     return shared
 
 
-@rule(x="")
+@rule()
 def cumsum(x: Array, *, dim: int) -> tuple[Array, Backward]:
     """Sum up to each place; the gradient runs backwards."""
 

@@ -11,7 +11,7 @@ from .seeded import uniform
 from .slow import optimizers
 
 Array = np.ndarray
-SHAPES = ((3, 5), (17,), (1,))
+SHAPES = ((3, 5), (67,), (1,))
 STEPS = 10
 
 

@@ -1,0 +1,131 @@
+#include "recurrent_layout.h"
+
+#include <stdio.h>
+
+// ---- sizes and parameters ------------------------------------------------------------------------
+
+ml_sizes ml_sizes_of(const ml_call *call)
+{
+    const ml_recurrent_config *c = call->config;
+    const ml_array *x = &call->input[0];
+    return (ml_sizes){
+        .T = x->shape[c->batch_first ? 1 : 0],
+        .B = x->shape[c->batch_first ? 0 : 1],
+        .E = c->input_size,
+        .H = c->hidden_size,
+        .L = c->num_layers,
+        .D = c->bidirectional ? 2 : 1,
+    };
+}
+
+size_t ml_input_width(const ml_sizes *n, size_t layer) { return layer == 0 ? n->E : n->D * n->H; }
+
+static size_t params_each(const ml_recurrent_config *c) { return c->bias ? 4 : 2; }
+
+size_t ml_recurrent_param_count(const void *config)
+{
+    const ml_recurrent_config *c = config;
+    return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c);
+}
+
+void ml_recurrent_describe(const ml_cell *cell, const void *config, size_t index, ml_param_spec *param)
+{
+    const ml_recurrent_config *c = config;
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    size_t kind = index % params_each(c), place = index / params_each(c);
+    size_t directions = c->bidirectional ? 2 : 1, layer = place / directions;
+    size_t width = layer == 0 ? c->input_size : directions * c->hidden_size;
+    *param = (ml_param_spec){.ndim = kind < ML_B_IH ? 2 : 1, .shape = {cell->gates * c->hidden_size}};
+    param->shape[1] = kind == ML_W_IH ? width : c->hidden_size;
+    snprintf(param->name, sizeof param->name, "%s_l%zu%s", names[kind], layer,
+             place % directions == 1 ? "_reverse" : "");
+}
+
+const ml_real *ml_param_at(const ml_call *call, size_t place, int kind)
+{
+    return call->param[place * params_each(call->config) + (size_t)kind].data;
+}
+
+ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
+{
+    size_t index = place * params_each(call->config) + (size_t)kind;
+    *beta = call->accumulate[index] ? 1 : 0;
+    return call->grad_param[index].data;
+}
+
+// ---- memory --------------------------------------------------------------------------------------
+
+int ml_drops(const ml_call *call)
+{
+    const ml_recurrent_config *c = call->config;
+    return call->training && c->dropout > 0 && c->num_layers > 1;
+}
+
+// A layer reads its input where it already lies in time-major order: the caller's array, or the states
+// of the layer below. Otherwise it has a copy.
+static int needs_copy(const ml_call *call, const ml_sizes *n, size_t layer)
+{
+    const ml_recurrent_config *c = call->config;
+    if (layer == 0)
+        return c->batch_first && n->B > 1 && n->T > 1;
+    return n->D == 2 || ml_drops(call);
+}
+
+void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes *n, ml_arena *arena,
+                           ml_layer_memory *layers)
+{
+    ml_layer_memory unused;
+    for (size_t l = 0; l < n->L; l++) {
+        ml_layer_memory *m = layers != NULL ? &layers[l] : &unused;
+        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * ml_input_width(n, l)) : NULL;
+        for (size_t d = 0; d < n->D; d++) {
+            ml_direction *dir = &m->direction[d];
+            dir->reverse = d == 1;
+            dir->gates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
+            dir->h = ml_arena_reals(arena, (n->T + 1) * n->B * n->H);
+            dir->c = cell->has_c ? ml_arena_reals(arena, (n->T + 1) * n->B * n->H) : NULL;
+        }
+    }
+}
+
+ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward, ml_arena *arena)
+{
+    ml_scratch s = {0};
+    s.packed = ml_arena_reals(arena, ml_scan_packed_size(cell, n->H));
+    s.bias = ml_arena_reals(arena, cell->saved * n->H);
+    if (backward) {
+        size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
+        s.dgates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
+        s.carry = ml_arena_reals(arena, n->B * n->H);
+        s.dx[0] = ml_arena_reals(arena, n->T * n->B * width);
+        s.dx[1] = n->L > 1 ? ml_arena_reals(arena, n->T * n->B * width) : NULL;
+    }
+    return s;
+}
+
+ml_rows ml_output_rows(const ml_call *call, const ml_sizes *n, ml_real *data, size_t direction)
+{
+    const ml_recurrent_config *c = call->config;
+    const size_t width = n->D * n->H;
+    ml_rows rows = {data, n->B * width, width};
+    if (c->batch_first) {
+        rows.time = width;
+        rows.batch = n->T * width;
+    }
+    if (data != NULL)
+        rows.data += direction * n->H;
+    return rows;
+}
+
+ml_rows ml_own_rows(const ml_sizes *n, ml_real *data, size_t direction)
+{
+    const size_t width = n->D * n->H;
+    return (ml_rows){data != NULL ? data + direction * n->H : NULL, n->B * width, width};
+}
+
+const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers, size_t l)
+{
+    if (layers[l].x != NULL)
+        return layers[l].x;
+    return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h + n->B * n->H;
+}
