@@ -13,10 +13,8 @@ def set_num_threads(num_threads: int) -> None:
     Raises
     ------
     ValueError
-        If the number is not positive.
+        If the number is not from 1 to 256.
     """
-    if num_threads < 1:
-        raise ValueError(f"set_num_threads: expected a positive number, got {num_threads}")
     _core.set_num_threads(num_threads)
 
 

@@ -83,6 +83,23 @@ def test_backward_leaves_out_what_is_not_wanted(core, case):
     assert all(grad is None for grad in (*inputs, *params))
 
 
+def spread_out(array: np.ndarray | None) -> np.ndarray | None:
+    """The same values as every second element of a larger array; integers narrowed too."""
+    if array is None:
+        return None
+    narrow = array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+    return np.repeat(narrow, 2, axis=-1)[..., ::2]
+
+
+@pytest.mark.parametrize("case", TYPICAL, ids=str)
+def test_inputs_in_another_layout_give_the_same(core, case):
+    layer = make_layer(core, case)
+    expected, _ = forward(layer, case)
+    outputs, _ = forward(layer, case, convert=spread_out)
+    for output, value in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(output, value)
+
+
 @pytest.mark.parametrize("case", RECURRENT, ids=str)
 def test_an_output_without_gradient_counts_as_zero(core, case):
     outputs, saved = forward(make_layer(core, case), case)

@@ -64,7 +64,9 @@ def test_a_fit_that_fails_leaves_the_counts():
     np.testing.assert_array_equal(model.distribution([0]), before)
 
 
-@pytest.mark.parametrize(("order", "expected"), [(3, 2.0492), (4, 1.7738), (5, 1.6688), (6, 1.6980)])
+@pytest.mark.parametrize(
+    ("order", "expected"), [(3, 2.0492), (4, 1.7738), (5, 1.6688), (6, 1.6980)]
+)
 def test_tiny_shakespeare(shakespeare, order, expected):
     alphabet = sorted(set(shakespeare))
     number = {letter: index for index, letter in enumerate(alphabet)}
@@ -74,7 +76,7 @@ def test_tiny_shakespeare(shakespeare, order, expected):
     assert round(model.loss(ids[end:]), 4) == expected
 
 
-# --- ids -------------------------------------------------------------------------------------------
+# --- ids ---
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_repr():
     assert repr(NGramModel(5, 65)) == "NGramModel(order=5, vocab_size=65)"
 
 
-# --- generation ------------------------------------------------------------------------------------
+# --- generation ---
 
 
 def test_greedy_generation_takes_the_likeliest():

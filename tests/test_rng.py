@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from reference.slow.philox import philox4x32
 
+
 @pytest.mark.parametrize(
     ("seed", "stream", "index", "expected"),
     [

@@ -8,8 +8,8 @@
 
 const char *ml_activation_name(int function)
 {
-    static const char *const names[ML_ACTIVATION_COUNT] = {"tanh", "sigmoid", "relu", "gelu",
-                                                           "gelu_tanh", "silu"};
+    static const char *const names[ML_ACTIVATION_COUNT] = {"tanh", "sigmoid",   "relu",
+                                                           "gelu", "gelu_tanh", "silu"};
     return function >= 0 && function < ML_ACTIVATION_COUNT ? names[function] : NULL;
 }
 

@@ -14,13 +14,14 @@
 #include "rows.h"
 #include "workspace.h"
 
-// ---- shared with linear_cross_entropy ------------------------------------------------------------
+// ---- shared with linear_cross_entropy
+// ------------------------------------------------------------
 
 int ml_loss_check(const char *layer, const ml_loss_config *c, ml_error *err)
 {
     if (!(c->label_smoothing >= 0 && c->label_smoothing <= 1))
-        return ml_fail(err, ML_ERR_VALUE, "%s: label_smoothing: expected a number in 0..1, got %g", layer,
-                       c->label_smoothing);
+        return ml_fail(err, ML_ERR_VALUE, "%s: label_smoothing: expected a number in 0..1, got %g",
+                       layer, c->label_smoothing);
     if (c->reduction < 0 || c->reduction >= ML_REDUCTION_COUNT)
         return ml_fail(err, ML_ERR_VALUE, "%s: reduction: expected 0..%d, got %lld", layer,
                        ML_REDUCTION_COUNT - 1, (long long)c->reduction);
@@ -32,11 +33,11 @@ int ml_loss_check_inputs(const char *layer, const ml_loss_config *config, const 
 {
     char text[96], name[64] = "";
     if (targets->ndim != 1 || targets->shape[0] != N)
-        return ml_fail(err, ML_ERR_SHAPE, "%s: target: expected one class a row, (%zu,), got %s", layer, N,
-                       ml_shape_text(targets, text, sizeof text));
+        return ml_fail(err, ML_ERR_SHAPE, "%s: target: expected one class a row, (%zu,), got %s",
+                       layer, N, ml_shape_text(targets, text, sizeof text));
     if (weight->data != NULL && (weight->ndim != 1 || weight->shape[0] != V))
-        return ml_fail(err, ML_ERR_SHAPE, "%s: weight: expected one number a class, (%zu,), got %s", layer,
-                       V, ml_shape_text(weight, text, sizeof text));
+        return ml_fail(err, ML_ERR_SHAPE, "%s: weight: expected one number a class, (%zu,), got %s",
+                       layer, V, ml_shape_text(weight, text, sizeof text));
     strncat(name, layer, sizeof name - 10);
     strcat(name, ": target");
     return ml_check_ids(targets, name, V, config->ignore_index, err);
@@ -55,7 +56,8 @@ static int ignored(const ml_loss *loss, size_t n)
 ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, const ml_array *weight,
                       size_t N, size_t V)
 {
-    ml_loss loss = {.config = config, .N = N, .V = V, .target = targets->data, .weight = weight->data};
+    ml_loss loss = {
+        .config = config, .N = N, .V = V, .target = targets->data, .weight = weight->data};
     for (size_t c = 0; c < V; c++)
         loss.weight_sum += class_weight(&loss, c);
     loss.denominator = 1;
@@ -111,7 +113,8 @@ double ml_loss_reduce(const ml_loss *loss, const double *row_loss)
     return sum / loss->denominator;
 }
 
-// ---- the layer -----------------------------------------------------------------------------------
+// ---- the layer
+// -----------------------------------------------------------------------------------
 
 typedef struct cross_entropy_config {
     ml_loss_config loss;
@@ -145,18 +148,19 @@ static int cross_entropy_prepare(ml_call *call, ml_error *err)
 
 typedef struct cross_entropy_job {
     ml_loss loss;
-    const ml_real *logits;    // (N, V)
-    ml_real *log_sum_exp;     // (N)
-    double *row_loss;         // (N)
-    const ml_real *dloss;     // (N) without reduction, else one number
-    ml_real *dlogits;         // (N, V)
+    const ml_real *logits; // (N, V)
+    ml_real *log_sum_exp;  // (N)
+    double *row_loss;      // (N)
+    const ml_real *dloss;  // (N) without reduction, else one number
+    ml_real *dlogits;      // (N, V)
 } cross_entropy_job;
 
 static cross_entropy_job begin(ml_call *call)
 {
     const ml_array *x = &call->input[0];
     return (cross_entropy_job){
-        .loss = ml_loss_begin(call->config, &call->input[1], &call->input[2], x->shape[0], x->shape[1]),
+        .loss =
+            ml_loss_begin(call->config, &call->input[1], &call->input[2], x->shape[0], x->shape[1]),
         .logits = x->data,
         .log_sum_exp = call->saved,
     };
@@ -220,7 +224,7 @@ const ml_layer ml_layer_cross_entropy = {
     .outputs = 1,
     .input = {{"logits", "(rows, classes)", ML_REALS, 0},
               {"target", "(rows,)", ML_IDS, 0},
-              {"weight", "(classes,)", ML_REALS, 1}},
+              {"weight", "(classes,)", ML_REALS, 1, 1}},
     .output = {{"loss", "() or (rows,)", ML_REALS, 0}},
     .check = cross_entropy_check,
     .prepare = cross_entropy_prepare,

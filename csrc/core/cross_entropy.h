@@ -19,10 +19,10 @@ typedef struct ml_loss_config {
 typedef struct ml_loss {
     const ml_loss_config *config;
     size_t N, V;
-    const int64_t *target;  // (N)
-    const ml_real *weight;  // (V), or NULL for ones
-    double weight_sum;      // over the classes
-    double denominator;     // mean: the weights of the targets that count; else 1
+    const int64_t *target; // (N)
+    const ml_real *weight; // (V), or NULL for ones
+    double weight_sum;     // over the classes
+    double denominator;    // mean: the weights of the targets that count; else 1
 } ml_loss;
 
 // Ranges of the settings.
@@ -47,7 +47,9 @@ double ml_loss_reduce(const ml_loss *loss, const double *row_loss);
 // The settings above inside a layer's own configuration structure.
 #define ML_LOSS_FIELDS(config_type, at)                                                            \
     {"ignore_index", ML_FIELD_INT, offsetof(config_type, at.ignore_index), 0, -100},               \
-    {"label_smoothing", ML_FIELD_REAL, offsetof(config_type, at.label_smoothing), 0, 0},           \
-    {"reduction", ML_FIELD_INT, offsetof(config_type, at.reduction), 0, ML_REDUCE_MEAN}
+        {"label_smoothing", ML_FIELD_REAL, offsetof(config_type, at.label_smoothing), 0, 0},       \
+    {                                                                                              \
+        "reduction", ML_FIELD_INT, offsetof(config_type, at.reduction), 0, ML_REDUCE_MEAN          \
+    }
 
 #endif

@@ -1,4 +1,5 @@
 // Chooses the kernel table once.
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +24,13 @@ static const ml_kernels *const compiled[] = {
 enum { COMPILED = sizeof compiled / sizeof *compiled };
 
 static struct {
-    ml_mutex lock;
-    const ml_kernels *chosen;
+    ml_mutex lock;                      // held while choosing
+    _Atomic(const ml_kernels *) chosen; // read in inner loops: no lock once it is set
     const char *refused;
     char available[64];
 } dispatch = {.lock = ML_MUTEX_INIT};
 
-static void choose(void)
+static const ml_kernels *choose(void)
 {
     const char *wanted = getenv("MINILM_ISA");
     if (wanted != NULL && *wanted == '\0')
@@ -49,15 +50,20 @@ static void choose(void)
     }
     if (wanted != NULL && named == NULL)
         dispatch.refused = wanted;
-    dispatch.chosen = named != NULL ? named : best;
+    return named != NULL ? named : best;
 }
 
 const ml_kernels *ml_kernels_get(void)
 {
+    const ml_kernels *chosen = atomic_load_explicit(&dispatch.chosen, memory_order_acquire);
+    if (chosen != NULL)
+        return chosen;
     ml_mutex_lock(&dispatch.lock);
-    if (dispatch.chosen == NULL)
-        choose();
-    const ml_kernels *chosen = dispatch.chosen;
+    chosen = atomic_load_explicit(&dispatch.chosen, memory_order_relaxed);
+    if (chosen == NULL) {
+        chosen = choose();
+        atomic_store_explicit(&dispatch.chosen, chosen, memory_order_release);
+    }
     ml_mutex_unlock(&dispatch.lock);
     return chosen;
 }

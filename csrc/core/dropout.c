@@ -34,7 +34,8 @@ int ml_check_probability(const char *layer, double p, ml_error *err)
 {
     if (p >= 0 && p <= 1)
         return ML_OK;
-    return ml_fail(err, ML_ERR_VALUE, "%s: dropout: expected a probability in 0..1, got %g", layer, p);
+    return ml_fail(err, ML_ERR_VALUE, "%s: dropout: expected a probability in 0..1, got %g", layer,
+                   p);
 }
 
 // ---- the layer ---------------------------------------------------------------------------------

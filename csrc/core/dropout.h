@@ -8,8 +8,8 @@
 #include "error.h"
 #include "real.h"
 
-// Elements whose random numbers are made together, 16 counters of four words. Part of the meaning of
-// a seed: element e has word e % 64 / 16 of counter e / 64 * 16 + e % 16.
+// Elements whose random numbers are made together, 16 counters of four words. Part of the meaning
+// of a seed: element e has word e % 64 / 16 of counter e / 64 * 16 + e % 16.
 enum { ML_DROPOUT_LANES = 16, ML_DROPOUT_BLOCK = 4 * ML_DROPOUT_LANES };
 
 // y[i] = x[i] / (1 - p) where element i of (seed, stream) is kept, else 0. y may be x. Applied to a

@@ -21,7 +21,8 @@ static int embedding_check(const void *config, ml_error *err)
 {
     const embedding_config *c = config;
     if (c->padding_idx < -1 || c->padding_idx >= (int64_t)c->num_embeddings)
-        return ml_fail(err, ML_ERR_VALUE, "embedding: padding_idx %lld is outside the table of %zu rows",
+        return ml_fail(err, ML_ERR_VALUE,
+                       "embedding: padding_idx %lld is outside the table of %zu rows",
                        (long long)c->padding_idx, c->num_embeddings);
     return ML_OK;
 }
@@ -32,8 +33,10 @@ static size_t embedding_param_count(const void *config)
     return 1;
 }
 
-static void embedding_describe(const void *config, size_t index, ml_param_spec *param)
+static void embedding_describe(const ml_layer *layer, const void *config, size_t index,
+                               ml_param_spec *param)
 {
+    (void)layer;
     (void)index;
     const embedding_config *c = config;
     *param = (ml_param_spec){"weight", 2, {c->num_embeddings, c->embedding_dim}};
@@ -44,8 +47,8 @@ static int embedding_prepare(ml_call *call, ml_error *err)
     const embedding_config *c = call->config;
     const ml_array *ids = &call->input[0];
     if (ids->ndim >= ML_MAX_DIMS)
-        return ml_fail(err, ML_ERR_SHAPE, "embedding: ids: at most %d axes, got %d", ML_MAX_DIMS - 1,
-                       ids->ndim);
+        return ml_fail(err, ML_ERR_SHAPE, "embedding: ids: at most %d axes, got %d",
+                       ML_MAX_DIMS - 1, ids->ndim);
     ml_same_shape(&call->output[0], ids);
     call->output[0].shape[call->output[0].ndim++] = c->embedding_dim;
     return ml_check_ids(ids, "embedding: ids", c->num_embeddings, 0, err);
@@ -55,9 +58,9 @@ static void gather_rows(void *ctx, size_t begin, size_t end)
 {
     const ml_call *call = ctx;
     const embedding_config *c = call->config;
-    const int64_t *id = call->input[0].data;       // (N)
-    const ml_real *weight = call->param[0].data;   // (V, E)
-    ml_real *y = call->output[0].data;             // (N, E)
+    const int64_t *id = call->input[0].data;     // (N)
+    const ml_real *weight = call->param[0].data; // (V, E)
+    ml_real *y = call->output[0].data;           // (N, E)
     const size_t E = c->embedding_dim;
     for (size_t n = begin; n < end; n++)
         memcpy(y + n * E, weight + (size_t)id[n] * E, E * sizeof *y);
@@ -67,7 +70,8 @@ static int embedding_forward(ml_call *call, ml_error *err)
 {
     (void)err;
     const embedding_config *c = call->config;
-    ml_parallel_ranges(ml_array_size(&call->input[0]), ml_row_grain(c->embedding_dim), gather_rows, call);
+    ml_parallel_ranges(ml_array_size(&call->input[0]), ml_row_grain(c->embedding_dim), gather_rows,
+                       call);
     return ML_OK;
 }
 
@@ -76,9 +80,9 @@ static void scatter_columns(void *ctx, size_t begin, size_t end)
 {
     const ml_call *call = ctx;
     const embedding_config *c = call->config;
-    const int64_t *id = call->input[0].data;         // (N)
-    const ml_real *dy = call->grad_output[0].data;   // (N, E)
-    ml_real *dweight = call->grad_param[0].data;     // (V, E)
+    const int64_t *id = call->input[0].data;       // (N)
+    const ml_real *dy = call->grad_output[0].data; // (N, E)
+    ml_real *dweight = call->grad_param[0].data;   // (V, E)
     const size_t N = ml_array_size(&call->input[0]), E = c->embedding_dim;
     for (size_t n = 0; n < N; n++) {
         if (id[n] == c->padding_idx)

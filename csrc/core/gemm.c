@@ -58,8 +58,8 @@ static void run_block(void *ctx, size_t index)
     const ml_real *b = job->b + (job->trans_b == ML_TRANS ? j * job->ldb : j);
     ml_real *c = job->c + i * job->ldc + j;
 #ifdef OWN_GEMM
-    if (ml_packed_gemm(job->trans_a, job->trans_b, m, n, job->k, a, job->lda, b, job->ldb, job->beta,
-                       c, job->ldc) != 0)
+    if (ml_packed_gemm(job->trans_a, job->trans_b, m, n, job->k, a, job->lda, b, job->ldb,
+                       job->beta, c, job->ldc) != 0)
         atomic_store(&job->failed, 1);
 #else
     call_blas(job, m, n, a, b, c);
@@ -98,13 +98,11 @@ static void cut(gemm_job *job)
 static void use_one_thread(void)
 {
 #ifdef ML_BLAS_OPENBLAS
-    static ml_mutex lock = ML_MUTEX_INIT;
-    static int done;
-    ml_mutex_lock(&lock);
-    if (!done)
-        OPENBLAS(openblas_set_num_threads)(1);
-    done = 1;
-    ml_mutex_unlock(&lock);
+    static atomic_int done;
+    if (!atomic_load_explicit(&done, memory_order_acquire)) {
+        OPENBLAS(openblas_set_num_threads)(1); // twice does no harm
+        atomic_store_explicit(&done, 1, memory_order_release);
+    }
 #endif
 }
 
@@ -117,14 +115,24 @@ int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, co
 {
     if (m == 0 || n == 0)
         return ML_OK;
-    gemm_job job = {.trans_a = trans_a, .trans_b = trans_b, .m = m, .n = n, .k = k, .lda = lda,
-                    .ldb = ldb, .ldc = ldc, .a = a, .b = b, .c = c, .beta = beta};
+    gemm_job job = {.trans_a = trans_a,
+                    .trans_b = trans_b,
+                    .m = m,
+                    .n = n,
+                    .k = k,
+                    .lda = lda,
+                    .ldb = ldb,
+                    .ldc = ldc,
+                    .a = a,
+                    .b = b,
+                    .c = c,
+                    .beta = beta};
 #ifndef OWN_GEMM
     if (!fits_blas(m) || !fits_blas(n) || !fits_blas(k) || !fits_blas(lda) || !fits_blas(ldb) ||
         !fits_blas(ldc))
         return ml_fail(err, ML_ERR_OVERFLOW,
-                       "matrix product of (%zu, %zu) and (%zu, %zu): a side is longer than %d", m, k,
-                       k, n, INT_MAX);
+                       "matrix product of (%zu, %zu) and (%zu, %zu): a side is longer than %d", m,
+                       k, k, n, INT_MAX);
     use_one_thread();
 #endif
     cut(&job);

@@ -49,6 +49,7 @@ typedef struct ml_port {
     const char *axes;
     ml_dtype dtype;
     int optional;
+    int constant; // an input that no gradient goes to, as none goes to ids
 } ml_port;
 
 // A parameter with PyTorch's name.
@@ -63,6 +64,7 @@ typedef struct ml_param_spec {
 // Everything one run of a layer reads and writes. The caller fills it in two steps: config, input
 // shapes and switches; then, after `prepare` has answered, memory.
 typedef struct ml_call {
+    const struct ml_layer *layer;
     const void *config;
     int training;    // dropout acts
     int need_grad;   // a backward will follow: forward leaves what it needs in `saved`
@@ -90,12 +92,15 @@ typedef struct ml_layer {
     ml_port input[ML_MAX_INPUTS];
     ml_port output[ML_MAX_OUTPUTS];
 
+    const void *family; // what layers of one family share code by (an ml_cell), or NULL
+
     // Checks what the fields' types do not: ranges and combinations. May be NULL.
     int (*check)(const void *config, ml_error *err);
     // Number of parameters; may be NULL for a layer that has none.
     size_t (*param_count)(const void *config);
     // Name and shape of parameter `index`.
-    void (*describe)(const void *config, size_t index, ml_param_spec *param);
+    void (*describe)(const struct ml_layer *layer, const void *config, size_t index,
+                     ml_param_spec *param);
     // Checks the shapes (and ids) of the inputs; sets the outputs' shapes and the three sizes.
     int (*prepare)(ml_call *call, ml_error *err);
     int (*forward)(ml_call *call, ml_error *err);
@@ -117,7 +122,8 @@ const char *ml_layer_incomplete(const ml_layer *layer);
 void ml_config_init(const ml_layer *layer, void *config);
 
 // Sets one field by name; ML_ERR_VALUE when there is no such field or the value is not of its type.
-int ml_config_set(const ml_layer *layer, void *config, const char *name, double value, ml_error *err);
+int ml_config_set(const ml_layer *layer, void *config, const char *name, double value,
+                  ml_error *err);
 
 // The value of a field.
 double ml_config_get(const ml_field *field, const void *config);

@@ -25,8 +25,10 @@ static size_t layernorm_param_count(const void *config)
     return !c->affine ? 0 : c->bias ? 2 : 1;
 }
 
-static void layernorm_describe(const void *config, size_t index, ml_param_spec *param)
+static void layernorm_describe(const ml_layer *layer, const void *config, size_t index,
+                               ml_param_spec *param)
 {
+    (void)layer;
     const layernorm_config *c = config;
     if (index == 0)
         *param = (ml_param_spec){"weight", 1, {c->normalized_size}};
@@ -63,7 +65,8 @@ static int layernorm_prepare(ml_call *call, ml_error *err)
     const ml_array *x = &call->input[0];
     char text[96];
     if (x->ndim < 1 || x->shape[x->ndim - 1] != c->normalized_size)
-        return ml_fail(err, ML_ERR_SHAPE, "layernorm: input: expected (..., normalized_size=%zu), got %s",
+        return ml_fail(err, ML_ERR_SHAPE,
+                       "layernorm: input: expected (..., normalized_size=%zu), got %s",
                        c->normalized_size, ml_shape_text(x, text, sizeof text));
     ml_same_shape(&call->output[0], x);
     lay_out(row_count(call), NULL, &call->saved_size);
@@ -117,8 +120,8 @@ static void backward_columns(void *ctx, size_t begin, size_t end)
     const row_statistics s = lay_out(N, call->saved, NULL);
     const ml_real *x = call->input[0].data, *dy = call->grad_output[0].data; // (N, C)
     ml_real *dweight = call->grad_param[0].data;                             // (C)
-    ml_kernels_get()->layernorm_columns_backward(N, end - begin, c->normalized_size, x + begin, s.mean,
-                                                 s.rstd, dy + begin, dweight + begin);
+    ml_kernels_get()->layernorm_columns_backward(N, end - begin, c->normalized_size, x + begin,
+                                                 s.mean, s.rstd, dy + begin, dweight + begin);
 }
 
 static int layernorm_backward(ml_call *call, ml_error *err)

@@ -21,8 +21,10 @@ static size_t linear_param_count(const void *config)
     return c->bias ? 2 : 1;
 }
 
-static void linear_describe(const void *config, size_t index, ml_param_spec *param)
+static void linear_describe(const ml_layer *layer, const void *config, size_t index,
+                            ml_param_spec *param)
 {
+    (void)layer;
     const linear_config *c = config;
     if (index == 0)
         *param = (ml_param_spec){"weight", 2, {c->out_features, c->in_features}};

@@ -1,8 +1,8 @@
 // A linear head and its cross-entropy in one pass: some rows at a time, logits, loss and gradients,
 // while the logits are in the cache. The (N, V) logits are never held.
 //
-// When gradients are wanted they are made in the forward pass, for a loss that is used as it is, and
-// scaled in the backward pass by what the loss is multiplied with.
+// When gradients are wanted they are made in the forward pass, for a loss that is used as it is,
+// and scaled in the backward pass by what the loss is multiplied with.
 #include "cross_entropy.h"
 #include "gemm.h"
 #include "kernels/kernels.h"
@@ -29,9 +29,10 @@ static int head_check(const void *config, ml_error *err)
 {
     const head_config *c = config;
     if (c->loss.reduction == ML_REDUCE_NONE)
-        return ml_fail(err, ML_ERR_VALUE,
-                       "linear_cross_entropy: reduction: expected mean or sum: gradients are made before "
-                       "a weight for each row could be known");
+        return ml_fail(
+            err, ML_ERR_VALUE,
+            "linear_cross_entropy: reduction: expected mean or sum: gradients are made before "
+            "a weight for each row could be known");
     return ml_loss_check("linear_cross_entropy", &c->loss, err);
 }
 
@@ -41,8 +42,10 @@ static size_t head_param_count(const void *config)
     return c->bias ? 2 : 1;
 }
 
-static void head_describe(const void *config, size_t index, ml_param_spec *param)
+static void head_describe(const ml_layer *layer, const void *config, size_t index,
+                          ml_param_spec *param)
 {
+    (void)layer;
     const head_config *c = config;
     if (index == 0)
         *param = (ml_param_spec){"weight", 2, {c->out_features, c->in_features}};
@@ -76,8 +79,8 @@ typedef struct head_job {
     int need_grad;
 } head_job;
 
-// Rows of a chunk: about 8 MiB of logits, so that they come from the cache when they are read again,
-// and enough rows for an efficient product.
+// Rows of a chunk: about 8 MiB of logits, so that they come from the cache when they are read
+// again, and enough rows for an efficient product.
 static size_t chunk_rows(size_t V)
 {
     size_t rows = ((size_t)1 << 21) / V;
@@ -111,8 +114,8 @@ static int head_prepare(ml_call *call, ml_error *err)
     call->output[0].ndim = 0;
     call->saved_size = saved.used;
     call->forward_size = workspace.used;
-    return ml_loss_check_inputs("linear_cross_entropy", &c->loss, &call->input[1], &call->input[2], N, V,
-                                err);
+    return ml_loss_check_inputs("linear_cross_entropy", &c->loss, &call->input[1], &call->input[2],
+                                N, V, err);
 }
 
 // Loss of some rows of the chunk; leaves the gradient where the logits were.
@@ -143,8 +146,8 @@ static int chunk_gradients(const head_job *job, size_t rows, const head_gradient
     int code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, rows, I, V, job->logits, V, job->weight, I, 0,
                        g->dx + job->first * I, I, err);
     if (code == ML_OK)
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, V, I, rows, job->logits, V, job->x + job->first * I, I,
-                       more ? 1 : 0, g->dweight, I, err);
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, V, I, rows, job->logits, V, job->x + job->first * I,
+                       I, more ? 1 : 0, g->dweight, I, err);
     if (code == ML_OK && job->bias != NULL)
         ml_column_sums(rows, V, V, job->logits, more, g->dbias);
     return code;
@@ -170,8 +173,8 @@ static int head_forward(ml_call *call, ml_error *err)
 
     for (; job.first < N; job.first += chunk_rows(V)) {
         size_t rows = N - job.first < chunk_rows(V) ? N - job.first : chunk_rows(V);
-        int code = ml_gemm(ML_NO_TRANS, ML_TRANS, rows, V, I, job.x + job.first * I, I, job.weight, I, 0,
-                           job.logits, V, err);
+        int code = ml_gemm(ML_NO_TRANS, ML_TRANS, rows, V, I, job.x + job.first * I, I, job.weight,
+                           I, 0, job.logits, V, err);
         if (code != ML_OK)
             return code;
         ml_parallel_ranges(rows, ml_row_grain(V), loss_rows, &job);
@@ -207,7 +210,7 @@ const ml_layer ml_layer_linear_cross_entropy = {
     .outputs = 1,
     .input = {{"input", "(rows, in_features)", ML_REALS, 0},
               {"target", "(rows,)", ML_IDS, 0},
-              {"weight", "(classes,)", ML_REALS, 1}},
+              {"weight", "(classes,)", ML_REALS, 1, 1}},
     .output = {{"loss", "()", ML_REALS, 0}},
     .check = head_check,
     .param_count = head_param_count,

@@ -80,8 +80,8 @@ static int grow(ml_ngram *m, ml_error *err)
         m->nodes = nodes;
     uint32_t *slots = nodes != NULL ? calloc(2 * capacity, sizeof *slots) : NULL;
     if (slots == NULL)
-        return ml_fail(err, ML_ERR_MEMORY, "ngram: no memory for %zu n-grams; a lower order needs less",
-                       capacity);
+        return ml_fail(err, ML_ERR_MEMORY,
+                       "ngram: no memory for %zu n-grams; a lower order needs less", capacity);
     free(m->slots);
     m->slots = slots;
     m->capacity = capacity;
@@ -112,8 +112,8 @@ static int check_ids(const ml_ngram *m, const int64_t *ids, size_t begin, size_t
     for (size_t i = begin; i < end; i++)
         if (ids[i] < 0 || (uint64_t)ids[i] >= m->vocab)
             return ml_fail(err, ML_ERR_INDEX,
-                           "ids[%zu] = %lld: expected 0 to %zu, as the vocabulary has %zu tokens", i,
-                           (long long)ids[i], m->vocab - 1, m->vocab);
+                           "ids[%zu] = %lld: expected 0 to %zu, as the vocabulary has %zu tokens",
+                           i, (long long)ids[i], m->vocab - 1, m->vocab);
     return ML_OK;
 }
 

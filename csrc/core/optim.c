@@ -128,7 +128,8 @@ static double max_or_nan(double a, double b) { return isnan(a) || a > b ? a : b;
 int ml_grad_norm(const ml_param *params, size_t count, double p, double *norm, ml_error *err)
 {
     if (!(p > 0))
-        return ml_fail(err, ML_ERR_VALUE, "norm_type: expected a number above 0, or inf, got %g", p);
+        return ml_fail(err, ML_ERR_VALUE, "norm_type: expected a number above 0, or inf, got %g",
+                       p);
     size_t chunks = count_chunks(params, count);
     double *sums = calloc(chunks + 1, sizeof *sums);
     if (sums == NULL)

@@ -10,8 +10,8 @@
 #include "gemm.h"
 #include "real.h"
 
-// What a packed matrix looks like. Its columns are `gates` groups of `units`: a panel takes the same
-// `unit_width` units of every group (an LSTM's four gates of 16 units), so that a cell can be
+// What a packed matrix looks like. Its columns are `gates` groups of `units`: a panel takes the
+// same `unit_width` units of every group (an LSTM's four gates of 16 units), so that a cell can be
 // finished from one tile. An ordinary matrix is one group.
 typedef struct ml_packed_shape {
     size_t gates, units, depth;

@@ -15,11 +15,11 @@ enum {
 
 struct ml_team {
     size_t size;
-    unsigned spin;          // pauses before sleeping
-    atomic_size_t arrived;  // at the barrier
-    atomic_uint phase;      // barriers passed
-    atomic_size_t running;  // workers that have not finished
-    atomic_uint finished;   // becomes 1 with the last of them
+    unsigned spin;         // pauses before sleeping
+    atomic_size_t arrived; // at the barrier
+    atomic_uint phase;     // barriers passed
+    atomic_size_t running; // workers that have not finished
+    atomic_uint finished;  // becomes 1 with the last of them
     ml_team_fn fn;
     void *ctx;
 };
@@ -27,14 +27,14 @@ struct ml_team {
 typedef struct worker {
     ml_thread thread;
     size_t rank;
-    atomic_uint jobs;   // jobs given so far: a change wakes the worker
-    ml_team *team;      // the job; NULL asks the worker to end
-    char padding[64];   // no two workers spin on one cache line
+    atomic_uint jobs; // jobs given so far: a change wakes the worker
+    ml_team *team;    // the job; NULL asks the worker to end
+    char padding[64]; // no two workers spin on one cache line
 } worker;
 
 static struct {
-    ml_mutex region;   // held while a region runs
-    ml_mutex sleep;    // guards sleeping and waking
+    ml_mutex region; // held while a region runs
+    ml_mutex sleep;  // guards sleeping and waking
     ml_cond wake;
     atomic_uint sleepers;
     size_t threads;    // wanted, caller included; 0 until first use
@@ -181,7 +181,8 @@ size_t ml_get_threads(void)
 int ml_set_threads(size_t threads, ml_error *err)
 {
     if (threads < 1 || threads > MAX_THREADS)
-        return ml_fail(err, ML_ERR_VALUE, "threads: expected 1 to %d, got %zu", MAX_THREADS, threads);
+        return ml_fail(err, ML_ERR_VALUE, "threads: expected 1 to %d, got %zu", MAX_THREADS,
+                       threads);
     ml_mutex_lock(&pool.region);
     pool_init();
     if (threads - 1 < pool.workers)

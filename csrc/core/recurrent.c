@@ -13,7 +13,8 @@
 #include "recurrent_layout.h"
 #include "rows.h"
 
-// ---- settings and shapes -------------------------------------------------------------------------
+// ---- settings and shapes
+// -------------------------------------------------------------------------
 
 int ml_recurrent_check(const void *config, ml_error *err)
 {
@@ -21,8 +22,8 @@ int ml_recurrent_check(const void *config, ml_error *err)
     return ml_check_probability("recurrent layer", c->dropout, err);
 }
 
-static int check_state(const ml_cell *cell, const ml_call *call, const ml_sizes *n, size_t index,
-                       const char *name, ml_error *err)
+static int check_state(const ml_call *call, const ml_sizes *n, size_t index, const char *name,
+                       ml_error *err)
 {
     const ml_array *state = &call->input[index];
     if (state->data == NULL)
@@ -34,36 +35,40 @@ static int check_state(const ml_cell *cell, const ml_call *call, const ml_sizes 
     char text[96];
     const char *hint = "";
     if (state->ndim == 3 && state->shape[1] == n->T && n->T != n->B)
-        hint = "; its batch is as long as the input's time axis: is batch_first set as the data is laid out?";
-    return ml_fail(err, ML_ERR_SHAPE,
-                   "%s: %s: expected (layers * directions=%zu, batch=%zu, hidden_size=%zu), got %s%s",
-                   cell->name, name, places, n->B, n->H, ml_shape_text(state, text, sizeof text), hint);
+        hint = "; its batch is as long as the input's time axis: is batch_first set as the data is "
+               "laid out?";
+    return ml_fail(
+        err, ML_ERR_SHAPE,
+        "%s: %s: expected (layers * directions=%zu, batch=%zu, hidden_size=%zu), got %s%s",
+        call->layer->name, name, places, n->B, n->H, ml_shape_text(state, text, sizeof text), hint);
 }
 
-static int check_input(const ml_cell *cell, const ml_call *call, ml_error *err)
+static int check_input(const ml_call *call, ml_error *err)
 {
     const ml_recurrent_config *c = call->config;
     const ml_array *x = &call->input[0];
     const char *axes = c->batch_first ? "batch, time" : "time, batch";
     char text[96];
     if (x->ndim != 3 || x->shape[2] != c->input_size)
-        return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size=%zu), got %s", cell->name,
-                       axes, c->input_size, ml_shape_text(x, text, sizeof text));
+        return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size=%zu), got %s",
+                       call->layer->name, axes, c->input_size, ml_shape_text(x, text, sizeof text));
     if (x->shape[c->batch_first ? 1 : 0] == 0)
-        return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size) with time of at least 1, got %s",
-                       cell->name, axes, ml_shape_text(x, text, sizeof text));
+        return ml_fail(err, ML_ERR_SHAPE,
+                       "%s: input: expected (%s, input_size) with time of at least 1, got %s",
+                       call->layer->name, axes, ml_shape_text(x, text, sizeof text));
     return ML_OK;
 }
 
-int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
+int ml_recurrent_prepare(ml_call *call, ml_error *err)
 {
-    int code = check_input(cell, call, err);
+    const ml_cell *cell = call->layer->family;
+    int code = check_input(call, err);
     if (code != ML_OK)
         return code;
     const ml_sizes n = ml_sizes_of(call);
-    if ((code = check_state(cell, call, &n, 1, "h_0", err)) != ML_OK)
+    if ((code = check_state(call, &n, 1, "h_0", err)) != ML_OK)
         return code;
-    if (cell->has_c && (code = check_state(cell, call, &n, 2, "c_0", err)) != ML_OK)
+    if (cell->has_c && (code = check_state(call, &n, 2, "c_0", err)) != ML_OK)
         return code;
 
     ml_same_shape(&call->output[0], &call->input[0]);
@@ -78,18 +83,20 @@ int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err)
     ml_lay_out_scratch(cell, &n, 0, &forward);
     ml_lay_out_scratch(cell, &n, 1, &backward);
     if (layers.overflow || forward.overflow || backward.overflow)
-        return ml_fail(err, ML_ERR_OVERFLOW, "%s: the sequence needs more bytes than a size can count",
-                       cell->name);
+        return ml_fail(err, ML_ERR_OVERFLOW,
+                       "%s: the sequence needs more bytes than a size can count",
+                       call->layer->name);
     call->saved_size = call->need_grad ? layers.used : 0;
     call->forward_size = forward.used + (call->need_grad ? 0 : layers.used);
     call->backward_size = backward.used;
     return ML_OK;
 }
 
-// ---- what both passes set up ---------------------------------------------------------------------
+// ---- what both passes set up
+// ---------------------------------------------------------------------
 
-static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n, const ml_scratch *s,
-                         const ml_layer_memory *memory, size_t place)
+static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n,
+                         const ml_scratch *s, const ml_layer_memory *memory, size_t place)
 {
     return (ml_scan){
         .cell = cell,
@@ -107,17 +114,20 @@ static ml_scan make_scan(const ml_cell *cell, const ml_call *call, const ml_size
     };
 }
 
-// ---- forward -------------------------------------------------------------------------------------
+// ---- forward
+// -------------------------------------------------------------------------------------
 
 // b_ih and b_hh in the columns of the saved gates.
-static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes *n, size_t place, ml_real *bias)
+static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes *n, size_t place,
+                       ml_real *bias)
 {
     const ml_recurrent_config *c = call->config;
     const size_t H = n->H;
     memset(bias, 0, cell->saved * H * sizeof *bias);
     if (!c->bias)
         return;
-    const ml_real *b_ih = ml_param_at(call, place, ML_B_IH), *b_hh = ml_param_at(call, place, ML_B_HH);
+    const ml_real *b_ih = ml_param_at(call, place, ML_B_IH),
+                  *b_hh = ml_param_at(call, place, ML_B_HH);
     for (size_t r = 0; r < cell->runs; r++) {
         const ml_gate_run run = cell->input_run[r];
         memcpy(bias + run.column * H, b_ih + run.row * H, run.count * H * sizeof *bias);
@@ -127,14 +137,15 @@ static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes 
 }
 
 // gates = x W_ih^T, in the columns of the saved gates
-static int project(const ml_cell *cell, const ml_sizes *n, const ml_real *x, size_t width, const ml_real *w_ih,
-                   ml_real *gates, ml_error *err)
+static int project(const ml_cell *cell, const ml_sizes *n, const ml_real *x, size_t width,
+                   const ml_real *w_ih, ml_real *gates, ml_error *err)
 {
     const size_t H = n->H, S = cell->saved;
     for (size_t r = 0; r < cell->runs; r++) {
         const ml_gate_run run = cell->input_run[r];
-        int code = ml_gemm(ML_NO_TRANS, ML_TRANS, n->T * n->B, run.count * H, width, x, width,
-                           w_ih + run.row * H * width, width, 0, gates + run.column * H, S * H, err);
+        int code =
+            ml_gemm(ML_NO_TRANS, ML_TRANS, n->T * n->B, run.count * H, width, x, width,
+                    w_ih + run.row * H * width, width, 0, gates + run.column * H, S * H, err);
         if (code != ML_OK)
             return code;
     }
@@ -145,7 +156,8 @@ static int project(const ml_cell *cell, const ml_sizes *n, const ml_real *x, siz
 static void begin_state(const ml_scan *scan, const ml_array *initial, size_t place, ml_real *states)
 {
     const size_t size = scan->B * scan->H;
-    ml_real *slot = states + ml_slot_before(&scan->memory, scan->memory.reverse ? scan->T - 1 : 0) * size;
+    ml_real *slot =
+        states + ml_slot_before(&scan->memory, scan->memory.reverse ? scan->T - 1 : 0) * size;
     if (initial->data != NULL)
         memcpy(slot, (const ml_real *)initial->data + place * size, size * sizeof *slot);
     else
@@ -156,12 +168,14 @@ static void begin_state(const ml_scan *scan, const ml_array *initial, size_t pla
 static void end_state(const ml_scan *scan, const ml_real *states, ml_array *final, size_t place)
 {
     const size_t size = scan->B * scan->H;
-    const ml_real *slot = states + ml_slot_after(&scan->memory, scan->memory.reverse ? 0 : scan->T - 1) * size;
-    memcpy((ml_real *)final->data + place * size, slot, size * sizeof *slot);
+    const ml_real *slot =
+        states + ml_slot_after(&scan->memory, scan->memory.reverse ? 0 : scan->T - 1) * size;
+    memcpy((ml_real *) final->data + place * size, slot, size * sizeof *slot);
 }
 
-static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n, const ml_scratch *s,
-                             const ml_layer_memory *layers, size_t place, ml_error *err)
+static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n,
+                             const ml_scratch *s, const ml_layer_memory *layers, size_t place,
+                             ml_error *err)
 {
     const size_t l = place / n->D, d = place % n->D;
     ml_scan scan = make_scan(cell, call, n, s, &layers[l], place);
@@ -183,21 +197,26 @@ static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes 
 }
 
 // The stream of random numbers of the dropout below layer l; the caller's own streams count from 0.
-static uint64_t dropout_stream(const ml_call *call, size_t l) { return call->stream + ((uint64_t)l << 32); }
+static uint64_t dropout_stream(const ml_call *call, size_t l)
+{
+    return call->stream + ((uint64_t)l << 32);
+}
 
 static void drop_input(const ml_call *call, const ml_sizes *n, size_t l, ml_real *x)
 {
     const ml_recurrent_config *c = call->config;
     if (ml_drops(call))
-        ml_dropout(n->T * n->B * ml_input_width(n, l), c->dropout, call->seed, dropout_stream(call, l), x, x);
+        ml_dropout(n->T * n->B * ml_input_width(n, l), c->dropout, call->seed,
+                   dropout_stream(call, l), x, x);
 }
 
-int ml_recurrent_forward(const ml_cell *cell, ml_call *call, ml_error *err)
+int ml_recurrent_forward(ml_call *call, ml_error *err)
 {
+    const ml_cell *cell = call->layer->family;
     const ml_sizes n = ml_sizes_of(call);
     ml_layer_memory *layers = calloc(n.L, sizeof *layers);
     if (layers == NULL)
-        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
+        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", call->layer->name, n.L);
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
     const ml_scratch s = ml_lay_out_scratch(cell, &n, 0, &workspace);
     ml_lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
@@ -214,11 +233,12 @@ int ml_recurrent_forward(const ml_cell *cell, ml_call *call, ml_error *err)
     return code;
 }
 
-// ---- backward ------------------------------------------------------------------------------------
+// ---- backward
+// ------------------------------------------------------------------------------------
 
 // dW_ih = dgates^T x,  dW_hh = dgates^T h_{t-1},  db = sum_t dgates
-static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan, size_t place,
-                            const ml_real *x, size_t width, ml_error *err)
+static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                            size_t place, const ml_real *x, size_t width, ml_error *err)
 {
     const ml_recurrent_config *c = call->config;
     const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
@@ -227,13 +247,14 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
     ml_real beta, *grad = ml_grad_at(call, place, ML_W_HH, &beta);
     int code = ML_OK;
     if (grad != NULL)
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta, grad,
-                       H, err);
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta,
+                       grad, H, err);
     grad = ml_grad_at(call, place, ML_W_IH, &beta);
     for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H, S * H,
-                       x, width, beta, grad + run.row * H * width, width, err);
+        code =
+            ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H,
+                    S * H, x, width, beta, grad + run.row * H * width, width, err);
     }
     if (!c->bias || code != ML_OK)
         return code;
@@ -249,8 +270,8 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
 }
 
 // dx (+)= dgates W_ih
-static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_scan *scan, size_t place,
-                          size_t width, int add, ml_real *dx, ml_error *err)
+static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                          size_t place, size_t width, int add, ml_real *dx, ml_error *err)
 {
     const size_t H = scan->H, S = cell->saved;
     const ml_real *w_ih = ml_param_at(call, place, ML_W_IH);
@@ -274,20 +295,21 @@ static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *sc
     int code = ML_OK;
     if (call->grad_input[1].data != NULL) {
         ml_real *dh = (ml_real *)call->grad_input[1].data + place * size;
-        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H, scan->w_hh, H, 0, dh,
-                       H, err);
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H, scan->w_hh,
+                       H, 0, dh, H, err);
         if (!cell->has_c)
             ml_scale(size, 1, scan->carry, 1, dh);
     }
     if (cell->has_c && call->grad_input[2].data != NULL)
-        memcpy((ml_real *)call->grad_input[2].data + place * size, scan->carry, size * sizeof *scan->carry);
+        memcpy((ml_real *)call->grad_input[2].data + place * size, scan->carry,
+               size * sizeof *scan->carry);
     return code;
 }
 
 // dy: gradient of the layer's output; dx: of its input, NULL when nobody wants it.
-static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n, const ml_scratch *s,
-                              const ml_layer_memory *layers, size_t place, ml_rows dy, ml_real *dx,
-                              ml_error *err)
+static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n,
+                              const ml_scratch *s, const ml_layer_memory *layers, size_t place,
+                              ml_rows dy, ml_real *dx, ml_error *err)
 {
     const size_t l = place / n->D, size = n->B * n->H;
     ml_scan scan = make_scan(cell, call, n, s, &layers[l], place);
@@ -306,17 +328,19 @@ static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes
     if (code == ML_OK)
         code = state_gradients(cell, call, &scan, place, err);
     if (code == ML_OK && dx != NULL)
-        code = input_gradient(cell, call, &scan, place, ml_input_width(n, l), place % n->D == 1, dx, err);
+        code = input_gradient(cell, call, &scan, place, ml_input_width(n, l), place % n->D == 1, dx,
+                              err);
     return code;
 }
 
-int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err)
+int ml_recurrent_backward(ml_call *call, ml_error *err)
 {
+    const ml_cell *cell = call->layer->family;
     const ml_recurrent_config *c = call->config;
     const ml_sizes n = ml_sizes_of(call);
     ml_layer_memory *layers = calloc(n.L, sizeof *layers);
     if (layers == NULL)
-        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", cell->name, n.L);
+        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", call->layer->name, n.L);
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
     const ml_scratch s = ml_lay_out_scratch(cell, &n, 1, &workspace);
     ml_lay_out_layers(cell, call, &n, &saved, layers);

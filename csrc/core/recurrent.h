@@ -19,24 +19,35 @@ typedef struct ml_gate_run {
     size_t column, row, count;
 } ml_gate_run;
 
+typedef void (*ml_cell_forward_fn)(const ml_cell_forward *step);
+typedef void (*ml_cell_backward_fn)(const ml_cell_backward *step);
+
+// What a layer's `family` points to.
 typedef struct ml_cell {
-    const char *name;
-    size_t gates;             // G: W_ih is (G H, E), W_hh (G H, H)
-    size_t saved;             // S: columns of H numbers that a step keeps for backward
-    int has_c;                // a cell state beside h
+    size_t gates; // G: W_ih is (G H, E), W_hh (G H, H)
+    size_t saved; // S: columns of H numbers that a step keeps for backward
+    int has_c;    // a cell state beside h
     size_t runs;
     ml_gate_run input_run[2]; // the G columns that W_ih x goes to
     size_t hidden_column;     // the G columns from here on belong to W_hh, in its order
-    void (*(*forward)(const ml_kernels *, const ml_recurrent_config *))(const ml_cell_forward *);
-    void (*(*backward)(const ml_kernels *, const ml_recurrent_config *))(const ml_cell_backward *);
+    ml_cell_forward_fn (*forward)(const ml_kernels *kernels, const ml_recurrent_config *config);
+    ml_cell_backward_fn (*backward)(const ml_kernels *kernels, const ml_recurrent_config *config);
 } ml_cell;
 
+// The functions of a table entry.
 int ml_recurrent_check(const void *config, ml_error *err);
 size_t ml_recurrent_param_count(const void *config);
-void ml_recurrent_describe(const ml_cell *cell, const void *config, size_t index, ml_param_spec *param);
-int ml_recurrent_prepare(const ml_cell *cell, ml_call *call, ml_error *err);
-int ml_recurrent_forward(const ml_cell *cell, ml_call *call, ml_error *err);
-int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err);
+void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t index,
+                           ml_param_spec *param);
+int ml_recurrent_prepare(ml_call *call, ml_error *err);
+int ml_recurrent_forward(ml_call *call, ml_error *err);
+int ml_recurrent_backward(ml_call *call, ml_error *err);
+
+#define ML_RECURRENT_FUNCTIONS                                                                     \
+    .config_size = sizeof(ml_recurrent_config), .check = ml_recurrent_check,                       \
+    .param_count = ml_recurrent_param_count, .describe = ml_recurrent_describe,                    \
+    .prepare = ml_recurrent_prepare, .forward = ml_recurrent_forward,                              \
+    .backward = ml_recurrent_backward
 
 #define ML_RECURRENT_FIELDS                                                                        \
     ML_REQUIRED(ML_FIELD_SIZE, ml_recurrent_config, input_size),                                   \
@@ -46,5 +57,11 @@ int ml_recurrent_backward(const ml_cell *cell, ml_call *call, ml_error *err);
         ML_OPTIONAL(ML_FIELD_FLAG, ml_recurrent_config, batch_first, 0),                           \
         ML_OPTIONAL(ML_FIELD_FLAG, ml_recurrent_config, bidirectional, 0),                         \
         ML_OPTIONAL(ML_FIELD_REAL, ml_recurrent_config, dropout, 0)
+
+// The ports of a layer whose only state is h.
+#define ML_RECURRENT_INPUT {"input", "(time, batch, input_size)", ML_REALS, 0}
+#define ML_RECURRENT_OUTPUT {"output", "(time, batch, directions * hidden_size)", ML_REALS, 0}
+#define ML_RECURRENT_STATE(name, optional)                                                         \
+    {name, "(layers * directions, batch, hidden_size)", ML_REALS, optional}
 
 #endif

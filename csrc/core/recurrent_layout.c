@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-// ---- sizes and parameters ------------------------------------------------------------------------
+// ---- sizes and parameters
+// ------------------------------------------------------------------------
 
 ml_sizes ml_sizes_of(const ml_call *call)
 {
@@ -28,16 +29,19 @@ size_t ml_recurrent_param_count(const void *config)
     return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c);
 }
 
-void ml_recurrent_describe(const ml_cell *cell, const void *config, size_t index, ml_param_spec *param)
+void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t index,
+                           ml_param_spec *param)
 {
+    const ml_cell *cell = layer->family;
     const ml_recurrent_config *c = config;
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
     size_t kind = index % params_each(c), place = index / params_each(c);
-    size_t directions = c->bidirectional ? 2 : 1, layer = place / directions;
-    size_t width = layer == 0 ? c->input_size : directions * c->hidden_size;
-    *param = (ml_param_spec){.ndim = kind < ML_B_IH ? 2 : 1, .shape = {cell->gates * c->hidden_size}};
+    size_t directions = c->bidirectional ? 2 : 1, level = place / directions;
+    size_t width = level == 0 ? c->input_size : directions * c->hidden_size;
+    *param =
+        (ml_param_spec){.ndim = kind < ML_B_IH ? 2 : 1, .shape = {cell->gates * c->hidden_size}};
     param->shape[1] = kind == ML_W_IH ? width : c->hidden_size;
-    snprintf(param->name, sizeof param->name, "%s_l%zu%s", names[kind], layer,
+    snprintf(param->name, sizeof param->name, "%s_l%zu%s", names[kind], level,
              place % directions == 1 ? "_reverse" : "");
 }
 
@@ -53,7 +57,8 @@ ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
     return call->grad_param[index].data;
 }
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory
+// --------------------------------------------------------------------------------------
 
 int ml_drops(const ml_call *call)
 {
@@ -61,8 +66,8 @@ int ml_drops(const ml_call *call)
     return call->training && c->dropout > 0 && c->num_layers > 1;
 }
 
-// A layer reads its input where it already lies in time-major order: the caller's array, or the states
-// of the layer below. Otherwise it has a copy.
+// A layer reads its input where it already lies in time-major order: the caller's array, or the
+// states of the layer below. Otherwise it has a copy.
 static int needs_copy(const ml_call *call, const ml_sizes *n, size_t layer)
 {
     const ml_recurrent_config *c = call->config;
@@ -72,12 +77,13 @@ static int needs_copy(const ml_call *call, const ml_sizes *n, size_t layer)
 }
 
 void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes *n, ml_arena *arena,
-                           ml_layer_memory *layers)
+                       ml_layer_memory *layers)
 {
     ml_layer_memory unused;
     for (size_t l = 0; l < n->L; l++) {
         ml_layer_memory *m = layers != NULL ? &layers[l] : &unused;
-        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * ml_input_width(n, l)) : NULL;
+        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * ml_input_width(n, l))
+                                      : NULL;
         for (size_t d = 0; d < n->D; d++) {
             ml_direction *dir = &m->direction[d];
             dir->reverse = d == 1;
@@ -123,7 +129,8 @@ ml_rows ml_own_rows(const ml_sizes *n, ml_real *data, size_t direction)
     return (ml_rows){data != NULL ? data + direction * n->H : NULL, n->B * width, width};
 }
 
-const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers, size_t l)
+const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
+                              size_t l)
 {
     if (layers[l].x != NULL)
         return layers[l].x;

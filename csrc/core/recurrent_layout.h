@@ -1,12 +1,14 @@
-// The inside of the recurrent engine: how a call's memory is laid out (recurrent_layout.c) and how one
-// direction of one layer walks through time (recurrent_scan.c). Only these files and recurrent.c use it.
+// The inside of the recurrent engine: how a call's memory is laid out (recurrent_layout.c) and how
+// one direction of one layer walks through time (recurrent_scan.c). Only these files and
+// recurrent.c use it.
 #ifndef ML_RECURRENT_LAYOUT_H
 #define ML_RECURRENT_LAYOUT_H
 
 #include "recurrent.h"
 #include "workspace.h"
 
-// ---- sizes ---------------------------------------------------------------------------------------
+// ---- sizes
+// ---------------------------------------------------------------------------------------
 
 typedef struct ml_sizes {
     size_t T, B, E, H, L, D; // D: directions
@@ -17,7 +19,8 @@ ml_sizes ml_sizes_of(const ml_call *call);
 // Numbers that a step of a layer's input is wide.
 size_t ml_input_width(const ml_sizes *n, size_t layer);
 
-// ---- parameters ----------------------------------------------------------------------------------
+// ---- parameters
+// ----------------------------------------------------------------------------------
 
 // A place is one direction of one layer: layer * D + direction. Each has these parameters.
 enum { ML_W_IH, ML_W_HH, ML_B_IH, ML_B_HH };
@@ -27,7 +30,8 @@ const ml_real *ml_param_at(const ml_call *call, size_t place, int kind);
 // NULL when the gradient is not wanted; *beta is 1 when it is added to, else 0.
 ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta);
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory
+// --------------------------------------------------------------------------------------
 
 // What one direction of one layer keeps. The states have a slot before each step and one after the
 // last: a step at time t reads slot t and writes slot t + 1, or, in the reverse direction, reads
@@ -39,7 +43,8 @@ typedef struct ml_direction {
     ml_real *c;     // (T + 1, B, H), or NULL
 } ml_direction;
 
-// Rows of a sequence in memory: the one of time t and batch b begins at data + t * time + b * batch.
+// Rows of a sequence in memory: the one of time t and batch b begins at data + t * time + b *
+// batch.
 typedef struct ml_rows {
     ml_real *data; // NULL: none
     size_t time, batch;
@@ -47,7 +52,8 @@ typedef struct ml_rows {
 
 // What a layer keeps from forward to backward.
 typedef struct ml_layer_memory {
-    ml_real *x; // (T, B, input width): its input, or NULL where that lies in time-major order elsewhere
+    ml_real
+        *x; // (T, B, input width): its input, or NULL where that lies in time-major order elsewhere
     ml_direction direction[2];
 } ml_layer_memory;
 
@@ -63,7 +69,8 @@ int ml_drops(const ml_call *call);
 // Lays out all layers; `layers` NULL only counts.
 void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes *n, ml_arena *arena,
                        ml_layer_memory *layers);
-ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward, ml_arena *arena);
+ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward,
+                              ml_arena *arena);
 
 // The input of a layer in time-major order.
 const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
@@ -75,7 +82,8 @@ ml_rows ml_output_rows(const ml_call *call, const ml_sizes *n, ml_real *data, si
 // The same for a time-major array of our own.
 ml_rows ml_own_rows(const ml_sizes *n, ml_real *data, size_t direction);
 
-// ---- time ----------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------
 
 // One direction of one layer on its way through time.
 typedef struct ml_scan {
@@ -83,20 +91,21 @@ typedef struct ml_scan {
     const ml_recurrent_config *config;
     size_t T, B, H;
     ml_direction memory;
-    const ml_real *w_hh;  // (G H, H)
-    const ml_real *bias;  // (S, H): b_ih and b_hh where they are added to the same column
-    ml_real *packed;      // workspace: w_hh in panels
-    int from_zero;        // the initial state is 0
-    ml_rows y;            // forward: the layer's output; backward: its gradient
-    const ml_real *dh_n;  // (B, H) gradient of the last state, or NULL
-    ml_real *carry;       // (B, H): backward only; in: gradient of the last c, out: of the first
-    ml_real *dgates;      // (T, B, S, H): backward only
+    const ml_real *w_hh; // (G H, H)
+    const ml_real *bias; // (S, H): b_ih and b_hh where they are added to the same column
+    ml_real *packed;     // workspace: w_hh in panels
+    int from_zero;       // the initial state is 0
+    ml_rows y;           // forward: the layer's output; backward: its gradient
+    const ml_real *dh_n; // (B, H) gradient of the last state, or NULL
+    ml_real *carry;      // (B, H): backward only; in: gradient of the last c, out: of the first
+    ml_real *dgates;     // (T, B, S, H): backward only
 } ml_scan;
 
 // Numbers that `packed` needs, in either direction.
 size_t ml_scan_packed_size(const ml_cell *cell, size_t H);
 
-// From W_ih x in memory.gates, and the initial states in their slots: all states, activated gates, y.
+// From W_ih x in memory.gates, and the initial states in their slots: all states, activated gates,
+// y.
 void ml_scan_forward(const ml_scan *scan);
 
 // From y (dy), dh_n and carry: dgates and carry.

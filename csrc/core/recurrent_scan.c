@@ -1,11 +1,11 @@
 // A recurrent layer's walk through time, forward and back.
 //
 // A step is a product of B rows with W_hh and the cell's work on the result. W_hh is packed once a
-// call, so that a register tile (a few rows, all gates of some units) holds all that the cell needs:
-// the tile goes from the product straight to the cell. A step's work is a grid of panels (units) and
-// row blocks; a thread takes a fixed stretch of it at every step, so that its slice of W_hh stays in
-// its own cache, and all meet at one barrier a step. No number is summed across the grid: the bits
-// are the same for any number of threads.
+// call, so that a register tile (a few rows, all gates of some units) holds all that the cell
+// needs: the tile goes from the product straight to the cell. A step's work is a grid of panels
+// (units) and row blocks; a thread takes a fixed stretch of it at every step, so that its slice of
+// W_hh stays in its own cache, and all meet at one barrier a step. No number is summed across the
+// grid: the bits are the same for any number of threads.
 #include <string.h>
 
 #include "packed.h"
@@ -79,10 +79,12 @@ static void multiply(const grid *g, const item *it, const ml_real *a, size_t lda
 
 static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)
 {
-    return rows->data == NULL ? NULL : rows->data + t * rows->time + it->row * rows->batch + it->unit;
+    return rows->data == NULL ? NULL
+                              : rows->data + t * rows->time + it->row * rows->batch + it->unit;
 }
 
-// ---- forward -------------------------------------------------------------------------------------
+// ---- forward
+// -------------------------------------------------------------------------------------
 
 static void forward_item(const grid *g, const item *it, size_t step)
 {
@@ -117,7 +119,8 @@ static void forward_item(const grid *g, const item *it, size_t step)
     s->cell->forward(g->kernels, s->config)(&cell);
 }
 
-// ---- backward ------------------------------------------------------------------------------------
+// ---- backward
+// ------------------------------------------------------------------------------------
 
 static void backward_item(const grid *g, const item *it, size_t step)
 {
@@ -144,7 +147,8 @@ static void backward_item(const grid *g, const item *it, size_t step)
     };
     if (step + 1 < s->T) {
         // dh_t = dgates_{t+1} W_hh
-        const ml_real *next = s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
+        const ml_real *next =
+            s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
         multiply(g, it, next, S * H, tile);
         cell.dh_next = tile;
         cell.dh_next_row = g->shape.unit_width;
@@ -155,7 +159,8 @@ static void backward_item(const grid *g, const item *it, size_t step)
     s->cell->backward(g->kernels, s->config)(&cell);
 }
 
-// ---- time ----------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------
 
 static void walk(const grid *g, ml_team *team, size_t rank, size_t size, int back)
 {

@@ -80,7 +80,8 @@ void ml_config_init(const ml_layer *layer, void *config)
         store(field, config, field->preset);
 }
 
-int ml_config_set(const ml_layer *layer, void *config, const char *name, double value, ml_error *err)
+int ml_config_set(const ml_layer *layer, void *config, const char *name, double value,
+                  ml_error *err)
 {
     const double exact = 9007199254740992.0; // 2^53: whole numbers beyond it are not all doubles
     const ml_field *field = layer->fields;
@@ -92,13 +93,14 @@ int ml_config_set(const ml_layer *layer, void *config, const char *name, double 
     switch (field->type) {
     case ML_FIELD_SIZE:
         if (!whole || value < 1)
-            return ml_fail(err, ML_ERR_VALUE, "%s: %s: expected a whole number of at least 1, got %g",
-                           layer->name, name, value);
+            return ml_fail(err, ML_ERR_VALUE,
+                           "%s: %s: expected a whole number of at least 1, got %g", layer->name,
+                           name, value);
         break;
     case ML_FIELD_INT:
         if (!whole)
-            return ml_fail(err, ML_ERR_VALUE, "%s: %s: expected a whole number, got %g", layer->name,
-                           name, value);
+            return ml_fail(err, ML_ERR_VALUE, "%s: %s: expected a whole number, got %g",
+                           layer->name, name, value);
         break;
     case ML_FIELD_FLAG:
         if (value != 0 && value != 1)
@@ -107,7 +109,8 @@ int ml_config_set(const ml_layer *layer, void *config, const char *name, double 
         break;
     case ML_FIELD_REAL:
         if (value != value)
-            return ml_fail(err, ML_ERR_VALUE, "%s: %s: expected a number, got NaN", layer->name, name);
+            return ml_fail(err, ML_ERR_VALUE, "%s: %s: expected a number, got NaN", layer->name,
+                           name);
         break;
     }
     store(field, config, value);
@@ -128,7 +131,8 @@ const char *ml_shape_text(const ml_array *array, char *text, size_t size)
 {
     size_t used = (size_t)snprintf(text, size, "(");
     for (int i = 0; i < array->ndim && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, i > 0 ? ", %zu" : "%zu", array->shape[i]);
+        used +=
+            (size_t)snprintf(text + used, size - used, i > 0 ? ", %zu" : "%zu", array->shape[i]);
     if (used < size)
         snprintf(text + used, size - used, array->ndim == 1 ? ",)" : ")");
     return text;

@@ -18,10 +18,11 @@ void ml_add_bias(size_t rows, size_t columns, const ml_real *bias, ml_real *x);
 void ml_column_sums(size_t rows, size_t columns, size_t ld, const ml_real *x, int accumulate,
                     ml_real *sums);
 
-// y[i] = factor x[i], or += 
+// y[i] = factor x[i], or +=
 void ml_scale(size_t n, ml_real factor, const ml_real *x, int accumulate, ml_real *y);
 
-// Swaps the first two axes: to[j][i] = from[i][j], each `width` numbers long.   from (rows, columns, width)
+// Swaps the first two axes: to[j][i] = from[i][j], each `width` numbers long.   from (rows,
+// columns, width)
 void ml_swap_axes(size_t rows, size_t columns, size_t width, const ml_real *from, ml_real *to);
 
 #endif

@@ -21,7 +21,8 @@ typedef struct candidate {
 static int check_sampler(const ml_sampler *sampler, ml_error *err)
 {
     if (!(sampler->temperature >= 0 && isfinite(sampler->temperature)))
-        return ml_fail(err, ML_ERR_VALUE, "temperature: expected a finite number, 0 or more, got %g",
+        return ml_fail(err, ML_ERR_VALUE,
+                       "temperature: expected a finite number, 0 or more, got %g",
                        sampler->temperature);
     if (!(sampler->top_p >= 0 && sampler->top_p <= 1))
         return ml_fail(err, ML_ERR_VALUE, "top_p: expected a probability, 0 to 1, got %g",
@@ -34,8 +35,8 @@ static int check_logit(ml_real logit, size_t i, ml_error *err)
     if (isfinite(logit) || logit < 0)
         return ML_OK;
     return ml_fail(err, ML_ERR_VALUE,
-                   "logits[%zu]: expected a finite number or -inf, got %g; has training diverged?", i,
-                   (double)logit);
+                   "logits[%zu]: expected a finite number or -inf, got %g; has training diverged?",
+                   i, (double)logit);
 }
 
 // Checks all arguments; *best is the token that is first in rank.
@@ -45,7 +46,8 @@ static int check(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
     if (check_sampler(sampler, err) != ML_OK)
         return err->code;
     if (vocab == 0 || vocab > UINT32_MAX)
-        return ml_fail(err, ML_ERR_SHAPE, "logits: expected 1 to %lu tokens on axis vocabulary, got %zu",
+        return ml_fail(err, ML_ERR_SHAPE,
+                       "logits: expected 1 to %lu tokens on axis vocabulary, got %zu",
                        (unsigned long)UINT32_MAX, vocab);
     *best = 0;
     for (size_t i = 0; i < vocab; i++) {

@@ -7,8 +7,8 @@
 
 // ---- the cache of buffers ----------------------------------------------------------------------
 
-// Sizes are rounded up to one of eight steps between powers of two: at most an eighth is wasted, and
-// requests that vary a little share buffers.
+// Sizes are rounded up to one of eight steps between powers of two: at most an eighth is wasted,
+// and requests that vary a little share buffers.
 enum { STEPS = 8, CLASSES = 64 * STEPS };
 
 // What stands in front of each buffer, a cache line long so that the buffer stays aligned.
@@ -20,9 +20,13 @@ typedef struct header {
 
 static struct {
     ml_mutex lock;
+    int watches_fork;
     header *kept[CLASSES];
     ml_buffer_stats stats;
 } cache = {.lock = ML_MUTEX_INIT};
+
+// A child of fork may inherit the lock as another thread of the parent held it.
+static void forget_lock(void) { cache.lock = (ml_mutex)ML_MUTEX_INIT; }
 
 // The class of a size, and the bytes of that class.
 static size_t class_of(size_t bytes, size_t *rounded)
@@ -44,6 +48,10 @@ void *ml_buffer_acquire(size_t bytes)
         return NULL;
     size_t rounded, class = class_of(bytes, &rounded);
     ml_mutex_lock(&cache.lock);
+    if (!cache.watches_fork) {
+        cache.watches_fork = 1;
+        ml_on_fork(forget_lock);
+    }
     header *found = cache.kept[class];
     if (found != NULL) {
         cache.kept[class] = found->next;

@@ -16,7 +16,7 @@ void ml_buffer_release(void *buffer); // NULL is fine
 size_t ml_buffer_trim(void);
 
 typedef struct ml_buffer_stats {
-    size_t used, kept; // bytes lent and bytes waiting
+    size_t used, kept;       // bytes lent and bytes waiting
     size_t requests, misses; // calls of ml_buffer_acquire, and those that asked the system
 } ml_buffer_stats;
 ml_buffer_stats ml_buffer_get_stats(void);

@@ -14,8 +14,7 @@
 #endif
 #include <numpy/arrayobject.h>
 
-#include "../core/error.h"
-#include "../core/layer.h"
+#include "../core/minilm.h"
 
 // What the module owns; found from a type with ml_state_of.
 typedef struct ml_module_state {
@@ -26,7 +25,8 @@ typedef struct ml_module_state {
 extern struct PyModuleDef ml_module;
 ml_module_state *ml_state_of(PyTypeObject *type);
 
-// ---- convert.c -----------------------------------------------------------------------------------
+// ---- convert.c
+// -----------------------------------------------------------------------------------
 
 // Raises the Python exception for an error of the core; returns -1, so that it can end a function.
 int ml_raise(const ml_error *err);
@@ -40,11 +40,13 @@ PyArrayObject *ml_as_reals(PyObject *object, const char *name, const char *axes)
 PyArrayObject *ml_as_ids(PyObject *object, const char *name, const char *axes);
 
 // Checks that a parameter, gradient or state can be used as it stands: float32, C-contiguous,
-// aligned, of this shape (`ndim` -1: any), and writable if asked. Borrows; NULL with an exception set.
+// aligned, of this shape (`ndim` -1: any), and writable if asked. Borrows; NULL with an exception
+// set.
 PyArrayObject *ml_check_array(PyObject *object, const char *name, int ndim, const size_t *shape,
                               int writable);
 
-// A new float32 array, not cleared, whose memory comes from the cache of buffers and goes back there.
+// A new float32 array, not cleared, whose memory comes from the cache of buffers and goes back
+// there.
 PyArrayObject *ml_new_reals(int ndim, const size_t *shape);
 
 // Describes an array to the core; NULL gives an absent one.
@@ -53,7 +55,8 @@ ml_array ml_view(PyArrayObject *array);
 // The one place where the GIL is released: runs a kernel with tiny numbers flushed to zero.
 int ml_without_gil(int (*kernel)(void *ctx, ml_error *err), void *ctx, ml_error *err);
 
-// ---- the parts of the module ---------------------------------------------------------------------
+// ---- the parts of the module
+// ---------------------------------------------------------------------
 
 int ml_add_layer_types(PyObject *module); // layer_object.c
 int ml_add_ngram_type(PyObject *module);  // ngram_object.c

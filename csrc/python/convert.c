@@ -21,18 +21,15 @@ int ml_raise(const ml_error *err)
 }
 
 // Raises for an array whose number type is wrong.
-static void refuse_type(const char *name, const char *axes, const char *expected, PyArrayObject *got,
-                        const char *hint)
+static void refuse_type(const char *name, const char *axes, const char *expected,
+                        PyArrayObject *got, const char *hint)
 {
     PyErr_Format(PyExc_TypeError, "%s: expected %s %s, got %S%s", name, expected, axes,
                  (PyObject *)PyArray_DESCR(got), hint);
 }
 
 // Any array-like object as an array of whatever type it has.
-static PyArrayObject *as_array(PyObject *object)
-{
-    return (PyArrayObject *)PyArray_FROM_O(object);
-}
+static PyArrayObject *as_array(PyObject *object) { return (PyArrayObject *)PyArray_FROM_O(object); }
 
 PyArrayObject *ml_as_reals(PyObject *object, const char *name, const char *axes)
 {
@@ -40,7 +37,8 @@ PyArrayObject *ml_as_reals(PyObject *object, const char *name, const char *axes)
     if (array == NULL)
         return NULL;
     if (PyArray_TYPE(array) != NPY_FLOAT32) {
-        const char *hint = PyArray_ISINTEGER(array) ? ": these look like ids; an embedding turns ids into vectors"
+        const char *hint = PyArray_ISINTEGER(array)
+                               ? ": these look like ids; an embedding turns ids into vectors"
                            : PyArray_ISFLOAT(array) ? ": convert it with .float() or dtype=float32"
                                                     : "";
         refuse_type(name, axes, "float32", array, hint);
@@ -48,8 +46,8 @@ PyArrayObject *ml_as_reals(PyObject *object, const char *name, const char *axes)
         return NULL;
     }
     // Not in native byte order, not aligned or not in C order: a copy is harmless.
-    PyArrayObject *result = (PyArrayObject *)PyArray_FROM_OTF((PyObject *)array, NPY_FLOAT32,
-                                                              NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED);
+    PyArrayObject *result = (PyArrayObject *)PyArray_FROM_OTF(
+        (PyObject *)array, NPY_FLOAT32, NPY_ARRAY_CARRAY_RO | NPY_ARRAY_NOTSWAPPED);
     Py_DECREF(array);
     return result;
 }
@@ -60,7 +58,8 @@ PyArrayObject *ml_as_ids(PyObject *object, const char *name, const char *axes)
     if (array == NULL)
         return NULL;
     if (!PyArray_ISINTEGER(array) || PyArray_TYPE(array) == NPY_UINT64) {
-        const char *hint = PyArray_ISFLOAT(array) ? ": ids are whole numbers; convert them with .long()" : "";
+        const char *hint =
+            PyArray_ISFLOAT(array) ? ": ids are whole numbers; convert them with .long()" : "";
         refuse_type(name, axes, "int64 ids", array, hint);
         Py_DECREF(array);
         return NULL;
@@ -110,7 +109,8 @@ PyArrayObject *ml_check_array(PyObject *object, const char *name, int ndim, cons
                               int writable)
 {
     if (!PyArray_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "%s: expected a NumPy array, got %s", name, Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s: expected a NumPy array, got %s", name,
+                     Py_TYPE(object)->tp_name);
         return NULL;
     }
     PyArrayObject *array = (PyArrayObject *)object;
@@ -148,7 +148,8 @@ PyArrayObject *ml_new_reals(int ndim, const size_t *shape)
     size_t size = 1;
     for (int i = 0; i < ndim; i++) {
         if (shape[i] > 0 && size > (size_t)NPY_MAX_INTP / sizeof(float) / shape[i]) {
-            PyErr_SetString(PyExc_MemoryError, "an array of this shape does not fit the address space");
+            PyErr_SetString(PyExc_MemoryError,
+                            "an array of this shape does not fit the address space");
             return NULL;
         }
         size *= shape[i];
@@ -162,7 +163,8 @@ PyArrayObject *ml_new_reals(int ndim, const size_t *shape)
         ml_buffer_release(data);
         return NULL;
     }
-    PyArrayObject *array = (PyArrayObject *)PyArray_SimpleNewFromData(ndim, dims, NPY_FLOAT32, data);
+    PyArrayObject *array =
+        (PyArrayObject *)PyArray_SimpleNewFromData(ndim, dims, NPY_FLOAT32, data);
     if (array == NULL) {
         Py_DECREF(capsule);
         return NULL;
@@ -187,10 +189,8 @@ ml_array ml_view(PyArrayObject *array)
 int ml_without_gil(int (*kernel)(void *ctx, ml_error *err), void *ctx, ml_error *err)
 {
     int code;
-    Py_BEGIN_ALLOW_THREADS
-    unsigned state = ml_flush_begin();
+    Py_BEGIN_ALLOW_THREADS unsigned state = ml_flush_begin();
     code = kernel(ctx, err);
     ml_flush_end(state);
-    Py_END_ALLOW_THREADS
-    return code;
+    Py_END_ALLOW_THREADS return code;
 }

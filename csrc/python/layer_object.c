@@ -5,7 +5,8 @@
 
 enum { MAX_PARAMS = 1 << 16 };
 
-// ---- Layer ---------------------------------------------------------------------------------------
+// ---- Layer
+// ---------------------------------------------------------------------------------------
 
 static void layer_dealloc(LayerObject *self)
 {
@@ -27,7 +28,8 @@ static int set_fields(LayerObject *self, PyObject *kwargs)
         if (name == NULL)
             return -1;
         if (number == -1 && PyErr_Occurred()) {
-            PyErr_Format(PyExc_TypeError, "%s: %s: expected a number, got %R", self->layer->name, name, value);
+            PyErr_Format(PyExc_TypeError, "%s: %s: expected a number, got %R", self->layer->name,
+                         name, value);
             return -1;
         }
         if (ml_config_set(self->layer, self->config, name, number, &err) != ML_OK)
@@ -42,7 +44,8 @@ static int set_fields(LayerObject *self, PyObject *kwargs)
         if (given < 0 || name == NULL)
             return -1;
         if (!given) {
-            PyErr_Format(PyExc_TypeError, "%s: the setting '%s' is missing", self->layer->name, field->name);
+            PyErr_Format(PyExc_TypeError, "%s: the setting '%s' is missing", self->layer->name,
+                         field->name);
             return -1;
         }
     }
@@ -56,8 +59,8 @@ static int describe_params(LayerObject *self)
     if (self->layer->param_count != NULL)
         self->count = self->layer->param_count(self->config);
     if (self->count > MAX_PARAMS) {
-        PyErr_Format(PyExc_ValueError, "%s: %zu parameters are more than %d", self->layer->name, self->count,
-                     MAX_PARAMS);
+        PyErr_Format(PyExc_ValueError, "%s: %zu parameters are more than %d", self->layer->name,
+                     self->count, MAX_PARAMS);
         return -1;
     }
     self->specs = PyMem_Calloc(self->count + 1, sizeof *self->specs);
@@ -66,7 +69,7 @@ static int describe_params(LayerObject *self)
         return -1;
     }
     for (size_t i = 0; i < self->count; i++)
-        self->layer->describe(self->config, i, &self->specs[i]);
+        self->layer->describe(self->layer, self->config, i, &self->specs[i]);
     return 0;
 }
 
@@ -80,7 +83,8 @@ static void refuse_kind(const char *kind)
         Py_XDECREF(name);
     }
     if (names != NULL)
-        PyErr_Format(PyExc_ValueError, "unknown kind of layer '%s': expected one of %S", kind, names);
+        PyErr_Format(PyExc_ValueError, "unknown kind of layer '%s': expected one of %S", kind,
+                     names);
     Py_XDECREF(names);
 }
 
@@ -119,7 +123,8 @@ static PyObject *layer_config(LayerObject *self, void *closure)
 {
     (void)closure;
     PyObject *dict = PyDict_New();
-    for (const ml_field *field = self->layer->fields; dict != NULL && field->name != NULL; field++) {
+    for (const ml_field *field = self->layer->fields; dict != NULL && field->name != NULL;
+         field++) {
         double number = ml_config_get(field, self->config);
         PyObject *value = field->type == ML_FIELD_REAL   ? PyFloat_FromDouble(number)
                           : field->type == ML_FIELD_FLAG ? PyBool_FromLong(number != 0)
@@ -149,7 +154,8 @@ static PyObject *layer_params(LayerObject *self, void *closure)
     return tuple;
 }
 
-// ---- forward -------------------------------------------------------------------------------------
+// ---- forward
+// -------------------------------------------------------------------------------------
 
 // A message's name for an array: "lstm: h_0".
 static const char *full_name(const LayerObject *self, const char *part, char *text, size_t size)
@@ -165,17 +171,19 @@ static int take_inputs(SavedObject *saved, PyObject *inputs)
     Py_ssize_t given = PyTuple_GET_SIZE(inputs);
     char name[80];
     if (given > (Py_ssize_t)layer->inputs) {
-        PyErr_Format(PyExc_TypeError, "%s: expected at most %zu inputs, got %zd", layer->name, layer->inputs,
-                     given);
+        PyErr_Format(PyExc_TypeError, "%s: expected at most %zu inputs, got %zd", layer->name,
+                     layer->inputs, given);
         return -1;
     }
     for (size_t i = 0; i < layer->inputs; i++) {
         const ml_port *port = &layer->input[i];
-        PyObject *object = (Py_ssize_t)i < given ? PyTuple_GET_ITEM(inputs, (Py_ssize_t)i) : Py_None;
+        PyObject *object =
+            (Py_ssize_t)i < given ? PyTuple_GET_ITEM(inputs, (Py_ssize_t)i) : Py_None;
         full_name(saved->owner, port->name, name, sizeof name);
         if (object == Py_None) {
             if (!port->optional) {
-                PyErr_Format(PyExc_TypeError, "%s: expected an array %s, got None", name, port->axes);
+                PyErr_Format(PyExc_TypeError, "%s: expected an array %s, got None", name,
+                             port->axes);
                 return -1;
             }
             PyTuple_SET_ITEM(saved->inputs, (Py_ssize_t)i, Py_NewRef(Py_None));
@@ -187,7 +195,8 @@ static int take_inputs(SavedObject *saved, PyObject *inputs)
             return -1;
         PyTuple_SET_ITEM(saved->inputs, (Py_ssize_t)i, (PyObject *)array);
         if (PyArray_NDIM(array) > ML_MAX_DIMS) {
-            PyErr_Format(PyExc_ValueError, "%s: at most %d axes, got %d", name, ML_MAX_DIMS, PyArray_NDIM(array));
+            PyErr_Format(PyExc_ValueError, "%s: at most %d axes, got %d", name, ML_MAX_DIMS,
+                         PyArray_NDIM(array));
             return -1;
         }
         saved->call.input[i] = ml_view(array);
@@ -201,8 +210,8 @@ static int take_params(SavedObject *saved, PyObject *params)
     const LayerObject *owner = saved->owner;
     char name[80];
     if (PyTuple_GET_SIZE(params) != (Py_ssize_t)owner->count) {
-        PyErr_Format(PyExc_TypeError, "%s: expected %zu parameters, got %zd", owner->layer->name, owner->count,
-                     PyTuple_GET_SIZE(params));
+        PyErr_Format(PyExc_TypeError, "%s: expected %zu parameters, got %zd", owner->layer->name,
+                     owner->count, PyTuple_GET_SIZE(params));
         return -1;
     }
     saved->params = Py_NewRef(params);
@@ -214,9 +223,9 @@ static int take_params(SavedObject *saved, PyObject *params)
     saved->call.param = saved->param;
     for (size_t i = 0; i < owner->count; i++) {
         const ml_param_spec *spec = &owner->specs[i];
-        PyArrayObject *array =
-            ml_check_array(PyTuple_GET_ITEM(params, (Py_ssize_t)i),
-                           full_name(owner, spec->name, name, sizeof name), spec->ndim, spec->shape, 0);
+        PyArrayObject *array = ml_check_array(PyTuple_GET_ITEM(params, (Py_ssize_t)i),
+                                              full_name(owner, spec->name, name, sizeof name),
+                                              spec->ndim, spec->shape, 0);
         if (array == NULL)
             return -1;
         saved->param[i] = ml_view(array);
@@ -248,6 +257,7 @@ static SavedObject *saved_new(LayerObject *owner)
     saved->owner = (LayerObject *)Py_NewRef(owner);
     saved->inputs = PyTuple_New((Py_ssize_t)owner->layer->inputs);
     saved->outputs = PyTuple_New((Py_ssize_t)owner->layer->outputs);
+    saved->call.layer = owner->layer;
     saved->call.config = owner->config;
     if (saved->inputs == NULL || saved->outputs == NULL)
         Py_CLEAR(saved);
@@ -272,22 +282,24 @@ static int forward(SavedObject *saved, PyObject *inputs, PyObject *params)
     return ml_run_with_workspace(layer->forward, &saved->call, saved->call.forward_size);
 }
 
-PyDoc_STRVAR(layer_forward_doc,
-"forward($self, /, inputs, params, *, training=False, need_grad=False, seed=0, offset=0)\n--\n\n"
-"Run the layer over a whole batch.\n\n"
-"Parameters\n----------\n"
-"inputs : tuple of ndarray or None\n"
-"    float32 arrays and int64 ids, as the kind wants them; None for an optional one.\n"
-"params : tuple of ndarray\n"
-"    float32, C-contiguous, in the order of `params`.\n"
-"training : bool\n    Dropout acts.\n"
-"need_grad : bool\n    Keep what `Saved.backward` needs.\n"
-"seed, offset : int\n    Key and stream of the random numbers (Philox4x32-10).\n\n"
-"Returns\n-------\n"
-"tuple\n    (outputs, saved): a tuple of new float32 arrays, and a `Saved` or None.\n\n"
-"Raises\n------\n"
-"TypeError, ValueError, IndexError, MemoryError\n"
-"    The message names the argument, what was expected and what came.\n");
+PyDoc_STRVAR(
+    layer_forward_doc,
+    "forward($self, /, inputs, params, *, training=False, need_grad=False, seed=0, "
+    "offset=0)\n--\n\n"
+    "Run the layer over a whole batch.\n\n"
+    "Parameters\n----------\n"
+    "inputs : tuple of ndarray or None\n"
+    "    float32 arrays and int64 ids, as the kind wants them; None for an optional one.\n"
+    "params : tuple of ndarray\n"
+    "    float32, C-contiguous, in the order of `params`.\n"
+    "training : bool\n    Dropout acts.\n"
+    "need_grad : bool\n    Keep what `Saved.backward` needs.\n"
+    "seed, offset : int\n    Key and stream of the random numbers (Philox4x32-10).\n\n"
+    "Returns\n-------\n"
+    "tuple\n    (outputs, saved): a tuple of new float32 arrays, and a `Saved` or None.\n\n"
+    "Raises\n------\n"
+    "TypeError, ValueError, IndexError, MemoryError\n"
+    "    The message names the argument, what was expected and what came.\n");
 
 static PyObject *layer_forward(LayerObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -295,8 +307,9 @@ static PyObject *layer_forward(LayerObject *self, PyObject *args, PyObject *kwar
     PyObject *inputs, *params;
     int training = 0, need_grad = 0;
     unsigned long long seed = 0, offset = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$ppKK:forward", names, &PyTuple_Type, &inputs,
-                                     &PyTuple_Type, &params, &training, &need_grad, &seed, &offset))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$ppKK:forward", names, &PyTuple_Type,
+                                     &inputs, &PyTuple_Type, &params, &training, &need_grad, &seed,
+                                     &offset))
         return NULL;
     SavedObject *saved = saved_new(self);
     if (saved == NULL)
@@ -312,15 +325,18 @@ static PyObject *layer_forward(LayerObject *self, PyObject *args, PyObject *kwar
     return result;
 }
 
-// ---- types ---------------------------------------------------------------------------------------
+// ---- types
+// ---------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(layer_doc,
-"Layer(kind, /, **config)\n--\n\n"
-"A layer of the C core: its settings, not its weights. `_core.LAYERS` lists the kinds.\n\n"
-"Attributes\n----------\n"
-"kind : str\n"
-"config : dict\n    All settings, presets included.\n"
-"params : tuple of (str, tuple of int)\n    Name and shape of each parameter, as PyTorch has them.\n");
+PyDoc_STRVAR(
+    layer_doc,
+    "Layer(kind, /, **config)\n--\n\n"
+    "A layer of the C core: its settings, not its weights. `_core.LAYERS` lists the kinds.\n\n"
+    "Attributes\n----------\n"
+    "kind : str\n"
+    "config : dict\n    All settings, presets included.\n"
+    "params : tuple of (str, tuple of int)\n    Name and shape of each parameter, as PyTorch has "
+    "them.\n");
 
 static PyGetSetDef layer_getset[] = {
     {"kind", (getter)layer_kind, NULL, "Name of the kind.", NULL},
@@ -330,17 +346,14 @@ static PyGetSetDef layer_getset[] = {
 };
 
 static PyMethodDef layer_methods[] = {
-    {"forward", (PyCFunction)(void (*)(void))layer_forward, METH_VARARGS | METH_KEYWORDS, layer_forward_doc},
+    {"forward", (PyCFunction)(void (*)(void))layer_forward, METH_VARARGS | METH_KEYWORDS,
+     layer_forward_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot layer_slots[] = {
-    {Py_tp_doc, (void *)layer_doc},
-    {Py_tp_new, layer_new},
-    {Py_tp_dealloc, layer_dealloc},
-    {Py_tp_getset, layer_getset},
-    {Py_tp_methods, layer_methods},
-    {0, NULL},
+    {Py_tp_doc, (void *)layer_doc}, {Py_tp_new, layer_new},         {Py_tp_dealloc, layer_dealloc},
+    {Py_tp_getset, layer_getset},   {Py_tp_methods, layer_methods}, {0, NULL},
 };
 
 static PyType_Spec layer_spec = {

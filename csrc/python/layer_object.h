@@ -1,22 +1,20 @@
-// The two types around a layer of the core: _core.Layer (layer_object.c), its settings, and _core.Saved
-// (saved_object.c), what one forward left for its backward.
+// The two types around a layer of the core: _core.Layer (layer_object.c), its settings, and
+// _core.Saved (saved_object.c), what one forward left for its backward.
 #ifndef ML_LAYER_OBJECT_H
 #define ML_LAYER_OBJECT_H
 
 #include "binding.h"
 
 typedef struct LayerObject {
-    PyObject_HEAD
-    const ml_layer *layer;
+    PyObject_HEAD const ml_layer *layer;
     void *config;
     ml_param_spec *specs; // of each parameter
     size_t count;         // of parameters
 } LayerObject;
 
 typedef struct SavedObject {
-    PyObject_HEAD
-    LayerObject *owner;
-    PyObject *inputs;  // tuples of arrays (None where absent): what `call` points into
+    PyObject_HEAD LayerObject *owner;
+    PyObject *inputs; // tuples of arrays (None where absent): what `call` points into
     PyObject *params;
     PyObject *outputs;
     ml_array *param;

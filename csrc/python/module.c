@@ -9,11 +9,12 @@
 #include "../core/pool.h"
 #include "../core/workspace.h"
 
-// ---- functions that are not kernels --------------------------------------------------------------
+// ---- functions that are not kernels
+// --------------------------------------------------------------
 
 PyDoc_STRVAR(empty_doc,
-"empty($module, shape, /)\n--\n\n"
-"A new float32 array, not cleared, aligned to 64 bytes, from the cache of buffers.\n");
+             "empty($module, shape, /)\n--\n\n"
+             "A new float32 array, not cleared, aligned to 64 bytes, from the cache of buffers.\n");
 
 static PyObject *empty(PyObject *module, PyObject *shape)
 {
@@ -31,15 +32,15 @@ static PyObject *empty(PyObject *module, PyObject *shape)
     if (usable)
         result = (PyObject *)ml_new_reals(dims.len, sizes);
     else
-        PyErr_Format(PyExc_ValueError, "shape: expected at most %d sizes of at least 0, got %R", ML_MAX_DIMS,
-                     shape);
+        PyErr_Format(PyExc_ValueError, "shape: expected at most %d sizes of at least 0, got %R",
+                     ML_MAX_DIMS, shape);
     PyDimMem_FREE(dims.ptr);
     return result;
 }
 
-PyDoc_STRVAR(set_num_threads_doc,
-"set_num_threads($module, threads, /)\n--\n\n"
-"Set how many threads the kernels may use, 1 to 256. Results do not depend on it, to the bit.\n");
+PyDoc_STRVAR(set_num_threads_doc, "set_num_threads($module, threads, /)\n--\n\n"
+                                  "Set how many threads the kernels may use, 1 to 256. Results do "
+                                  "not depend on it, to the bit.\n");
 
 static PyObject *set_num_threads(PyObject *module, PyObject *value)
 {
@@ -49,34 +50,31 @@ static PyObject *set_num_threads(PyObject *module, PyObject *value)
     if (threads == -1 && PyErr_Occurred())
         return NULL;
     int code;
-    Py_BEGIN_ALLOW_THREADS
-    code = ml_set_threads(threads < 0 ? 0 : (size_t)threads, &err);
-    Py_END_ALLOW_THREADS
-    if (code != ML_OK) {
+    Py_BEGIN_ALLOW_THREADS code = ml_set_threads(threads < 0 ? 0 : (size_t)threads, &err);
+    Py_END_ALLOW_THREADS if (code != ML_OK)
+    {
         ml_raise(&err);
         return NULL;
     }
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(get_num_threads_doc,
-"get_num_threads($module, /)\n--\n\n"
-"How many threads the kernels may use.\n");
+PyDoc_STRVAR(get_num_threads_doc, "get_num_threads($module, /)\n--\n\n"
+                                  "How many threads the kernels may use.\n");
 
 static PyObject *get_num_threads(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     size_t threads;
-    Py_BEGIN_ALLOW_THREADS
-    threads = ml_get_threads();
-    Py_END_ALLOW_THREADS
-    return PyLong_FromSize_t(threads);
+    Py_BEGIN_ALLOW_THREADS threads = ml_get_threads();
+    Py_END_ALLOW_THREADS return PyLong_FromSize_t(threads);
 }
 
-PyDoc_STRVAR(config_doc,
-"config($module, /)\n--\n\n"
-"What the core was built with and what it runs on: a dict with `isa`, `isa_available`,\n"
-"`blas`, `blas_core`, `compiler`, `threads`, and the `version` of minilm it was built for.\n");
+PyDoc_STRVAR(
+    config_doc,
+    "config($module, /)\n--\n\n"
+    "What the core was built with and what it runs on: a dict with `isa`, `isa_available`,\n"
+    "`blas`, `blas_core`, `compiler`, `threads`, and the `version` of minilm it was built for.\n");
 
 #if defined(__VERSION__)
 #define COMPILER __VERSION__
@@ -92,27 +90,29 @@ static PyObject *config(PyObject *module, PyObject *unused)
     Py_XDECREF(available);
     if (isas == NULL)
         return NULL;
-    return Py_BuildValue("{s:s,s:N,s:s,s:s,s:s,s:n,s:s}", "isa", ml_kernels_get()->isa, "isa_available",
-                         isas, "blas", ml_blas_name(), "blas_core", ml_blas_core(), "compiler",
-                         COMPILER, "threads", (Py_ssize_t)ml_get_threads(), "version", ML_VERSION);
+    return Py_BuildValue("{s:s,s:N,s:s,s:s,s:s,s:n,s:s}", "isa", ml_kernels_get()->isa,
+                         "isa_available", isas, "blas", ml_blas_name(), "blas_core", ml_blas_core(),
+                         "compiler", COMPILER, "threads", (Py_ssize_t)ml_get_threads(), "version",
+                         ML_VERSION);
 }
 
-PyDoc_STRVAR(buffer_stats_doc,
-"buffer_stats($module, /)\n--\n\n"
-"The cache of buffers: a dict with `used` and `kept` (bytes), `requests`, and `misses`, the requests\n"
-"that had to ask the system.\n");
+PyDoc_STRVAR(buffer_stats_doc, "buffer_stats($module, /)\n--\n\n"
+                               "The cache of buffers: a dict with `used` and `kept` (bytes), "
+                               "`requests`, and `misses`, the requests\n"
+                               "that had to ask the system.\n");
 
 static PyObject *buffer_stats(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     ml_buffer_stats stats = ml_buffer_get_stats();
-    return Py_BuildValue("{s:n,s:n,s:n,s:n}", "used", (Py_ssize_t)stats.used, "kept", (Py_ssize_t)stats.kept,
-                         "requests", (Py_ssize_t)stats.requests, "misses", (Py_ssize_t)stats.misses);
+    return Py_BuildValue("{s:n,s:n,s:n,s:n}", "used", (Py_ssize_t)stats.used, "kept",
+                         (Py_ssize_t)stats.kept, "requests", (Py_ssize_t)stats.requests, "misses",
+                         (Py_ssize_t)stats.misses);
 }
 
 PyDoc_STRVAR(empty_cache_doc,
-"empty_cache($module, /)\n--\n\n"
-"Give the buffers that nobody uses back to the system; returns the bytes.\n");
+             "empty_cache($module, /)\n--\n\n"
+             "Give the buffers that nobody uses back to the system; returns the bytes.\n");
 
 static PyObject *empty_cache(PyObject *module, PyObject *unused)
 {
@@ -130,7 +130,8 @@ static PyMethodDef module_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-// ---- tables that Python reads instead of writing them again ----------------------------------------
+// ---- tables that Python reads instead of writing them again
+// ----------------------------------------
 
 // Adds a value and lets go of it; -1 where it is NULL.
 static int add_value(PyObject *module, const char *name, PyObject *value)
@@ -151,8 +152,8 @@ static int add_constants(PyObject *module)
     }
     if (add_value(module, "ACTIVATIONS", activations) != 0)
         return -1;
-    PyObject *reductions = Py_BuildValue("{s:i,s:i,s:i}", "none", ML_REDUCE_NONE, "mean", ML_REDUCE_MEAN, "sum",
-                                         ML_REDUCE_SUM);
+    PyObject *reductions = Py_BuildValue("{s:i,s:i,s:i}", "none", ML_REDUCE_NONE, "mean",
+                                         ML_REDUCE_MEAN, "sum", ML_REDUCE_SUM);
     if (add_value(module, "REDUCTIONS", reductions) != 0)
         return -1;
     PyObject *layers = PyList_New(0);
@@ -185,14 +186,16 @@ static int check_isa(void)
     const char *refused = ml_kernels_refused();
     if (refused == NULL)
         return 0;
-    PyErr_Format(PyExc_ImportError,
-                 "MINILM_ISA='%s' names no instruction set that this build and this processor have: "
-                 "expected one of: %s",
-                 refused, ml_kernels_available());
+    PyErr_Format(
+        PyExc_ImportError,
+        "MINILM_ISA='%s' names no instruction set that this build and this processor have: "
+        "expected one of: %s",
+        refused, ml_kernels_available());
     return -1;
 }
 
-// ---- the module ------------------------------------------------------------------------------------
+// ---- the module
+// ------------------------------------------------------------------------------------
 
 ml_module_state *ml_state_of(PyTypeObject *type)
 {
@@ -250,7 +253,4 @@ struct PyModuleDef ml_module = {
 };
 
 PyMODINIT_FUNC PyInit__core(void); // the interpreter looks it up by name
-PyMODINIT_FUNC PyInit__core(void)
-{
-    return PyModuleDef_Init(&ml_module);
-}
+PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&ml_module); }

@@ -8,8 +8,7 @@
 enum { SLICE = 1 << 16 };
 
 typedef struct NGramObject {
-    PyObject_HEAD
-    ml_ngram *model;
+    PyObject_HEAD ml_ngram *model;
     size_t order, vocab;
     atomic_flag in_use;
 } NGramObject;
@@ -25,7 +24,8 @@ static int take(NGramObject *self)
 
 static void let_go(NGramObject *self) { atomic_flag_clear(&self->in_use); }
 
-// ---- work in slices ------------------------------------------------------------------------------
+// ---- work in slices
+// ------------------------------------------------------------------------------
 
 typedef struct slice {
     ml_ngram *model;
@@ -72,7 +72,8 @@ static PyArrayObject *ids_of(PyObject *object, const char *name)
     return ids;
 }
 
-// ---- methods -------------------------------------------------------------------------------------
+// ---- methods
+// -------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(fit_doc,
              "fit($self, ids, /)\n--\n\n"
@@ -113,14 +114,13 @@ static PyObject *ngram_fit(NGramObject *self, PyObject *object)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(log_prob_doc,
-             "log_prob($self, ids, start=0)\n--\n\n"
-             "The log probability of each token of a text, given those before it.\n\n"
-             "Parameters\n----------\n"
-             "ids : ndarray\n    Int64 (time,).\n"
-             "start : int\n    First token to return a probability of.\n\n"
-             "Returns\n-------\n"
-             "ndarray\n    Float64 (time - start,), in nats.\n");
+PyDoc_STRVAR(log_prob_doc, "log_prob($self, ids, start=0)\n--\n\n"
+                           "The log probability of each token of a text, given those before it.\n\n"
+                           "Parameters\n----------\n"
+                           "ids : ndarray\n    Int64 (time,).\n"
+                           "start : int\n    First token to return a probability of.\n\n"
+                           "Returns\n-------\n"
+                           "ndarray\n    Float64 (time - start,), in nats.\n");
 
 static PyObject *new_doubles(size_t n)
 {
@@ -195,7 +195,8 @@ static PyObject *ngram_distribution(NGramObject *self, PyObject *object)
     return result;
 }
 
-// ---- the type ------------------------------------------------------------------------------------
+// ---- the type
+// ------------------------------------------------------------------------------------
 
 static PyObject *ngram_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -246,7 +247,8 @@ PyDoc_STRVAR(ngram_doc,
 
 static PyMethodDef methods[] = {
     {"fit", (PyCFunction)(void (*)(void))ngram_fit, METH_O, fit_doc},
-    {"log_prob", (PyCFunction)(void (*)(void))ngram_log_prob, METH_VARARGS | METH_KEYWORDS, log_prob_doc},
+    {"log_prob", (PyCFunction)(void (*)(void))ngram_log_prob, METH_VARARGS | METH_KEYWORDS,
+     log_prob_doc},
     {"distribution", (PyCFunction)(void (*)(void))ngram_distribution, METH_O, distribution_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -258,12 +260,8 @@ static PyGetSetDef members[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, ngram_new},
-    {Py_tp_dealloc, ngram_dealloc},
-    {Py_tp_methods, methods},
-    {Py_tp_getset, members},
-    {Py_tp_doc, (void *)ngram_doc},
-    {0, NULL},
+    {Py_tp_new, ngram_new},  {Py_tp_dealloc, ngram_dealloc}, {Py_tp_methods, methods},
+    {Py_tp_getset, members}, {Py_tp_doc, (void *)ngram_doc}, {0, NULL},
 };
 
 static PyType_Spec spec = {

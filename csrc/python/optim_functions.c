@@ -37,7 +37,8 @@ static PyObject *none_after(int code)
     Py_RETURN_NONE;
 }
 
-// ---- optimizer steps -----------------------------------------------------------------------------
+// ---- optimizer steps
+// -----------------------------------------------------------------------------
 
 const char py_sgd_step_doc[] = PyDoc_STR(
     "sgd_step($module, params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0,\n"
@@ -57,9 +58,10 @@ static int sgd(const ml_param *params, size_t count, const void *config, ml_erro
 PyObject *py_sgd_step(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    param_lists lists = {.list = {[LIST_VALUE] = {"params", .written = 1},
-                                  [LIST_GRAD] = {"grads"},
-                                  [LIST_STATE] = {"momentum_buffers", .written = 1, .optional = 1}}};
+    param_lists lists = {
+        .list = {[LIST_VALUE] = {"params", .written = 1},
+                 [LIST_GRAD] = {"grads"},
+                 [LIST_STATE] = {"momentum_buffers", .written = 1, .optional = 1}}};
     ml_sgd config = {0};
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "OOOd|dddppp:sgd_step",
@@ -106,14 +108,14 @@ PyObject *py_adam_step(PyObject *module, PyObject *args, PyObject *kwargs)
     return none_after(with_lists(&lists, adam, &config));
 }
 
-const char py_adagrad_step_doc[] = PyDoc_STR(
-    "adagrad_step($module, params, grads, sums, step, lr, lr_decay=0.0, eps=1e-10,\n"
-    "             weight_decay=0.0, maximize=False)\n--\n\n"
-    "One step of Adagrad on all parameters, in place.\n\n"
-    "Parameters\n----------\n"
-    "params, grads, sums : sequence of ndarray\n"
-    "    Float32, C-contiguous, of equal shapes; params and sums are overwritten.\n"
-    "step : int\n    Number of the step, from 1.\n");
+const char py_adagrad_step_doc[] =
+    PyDoc_STR("adagrad_step($module, params, grads, sums, step, lr, lr_decay=0.0, eps=1e-10,\n"
+              "             weight_decay=0.0, maximize=False)\n--\n\n"
+              "One step of Adagrad on all parameters, in place.\n\n"
+              "Parameters\n----------\n"
+              "params, grads, sums : sequence of ndarray\n"
+              "    Float32, C-contiguous, of equal shapes; params and sums are overwritten.\n"
+              "step : int\n    Number of the step, from 1.\n");
 
 static int adagrad(const ml_param *params, size_t count, const void *config, ml_error *err)
 {
@@ -127,19 +129,20 @@ PyObject *py_adagrad_step(PyObject *module, PyObject *args, PyObject *kwargs)
                                   [LIST_GRAD] = {"grads"},
                                   [LIST_STATE] = {"sums", .written = 1}}};
     ml_adagrad config = {.eps = 1e-10};
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OOOO&d|dddp:adagrad_step",
-            ML_NAMES("params", "grads", "sums", "step", "lr", "lr_decay", "eps", "weight_decay",
-                     "maximize"),
-            &lists.list[LIST_VALUE].given, &lists.list[LIST_GRAD].given,
-            &lists.list[LIST_STATE].given, ml_to_count, &config.step, &config.lr,
-            &config.lr_decay, &config.eps, &config.weight_decay, &config.maximize))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO&d|dddp:adagrad_step",
+                                     ML_NAMES("params", "grads", "sums", "step", "lr", "lr_decay",
+                                              "eps", "weight_decay", "maximize"),
+                                     &lists.list[LIST_VALUE].given, &lists.list[LIST_GRAD].given,
+                                     &lists.list[LIST_STATE].given, ml_to_count, &config.step,
+                                     &config.lr, &config.lr_decay, &config.eps,
+                                     &config.weight_decay, &config.maximize))
         return NULL;
     return none_after(with_lists(&lists, adagrad, &config));
 }
 
 const char py_rmsprop_step_doc[] = PyDoc_STR(
-    "rmsprop_step($module, params, grads, square_avgs, grad_avgs, momentum_buffers, lr, alpha=0.99,\n"
+    "rmsprop_step($module, params, grads, square_avgs, grad_avgs, momentum_buffers, lr, "
+    "alpha=0.99,\n"
     "             eps=1e-08, weight_decay=0.0, momentum=0.0, maximize=False)\n--\n\n"
     "One step of RMSprop on all parameters, in place.\n\n"
     "Parameters\n----------\n"
@@ -155,11 +158,12 @@ static int rmsprop(const ml_param *params, size_t count, const void *config, ml_
 PyObject *py_rmsprop_step(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    param_lists lists = {.list = {[LIST_VALUE] = {"params", .written = 1},
-                                  [LIST_GRAD] = {"grads"},
-                                  [LIST_STATE] = {"square_avgs", .written = 1},
-                                  [LIST_STATE + 1] = {"grad_avgs", .written = 1, .optional = 1},
-                                  [LIST_STATE + 2] = {"momentum_buffers", .written = 1, .optional = 1}}};
+    param_lists lists = {
+        .list = {[LIST_VALUE] = {"params", .written = 1},
+                 [LIST_GRAD] = {"grads"},
+                 [LIST_STATE] = {"square_avgs", .written = 1},
+                 [LIST_STATE + 1] = {"grad_avgs", .written = 1, .optional = 1},
+                 [LIST_STATE + 2] = {"momentum_buffers", .written = 1, .optional = 1}}};
     ml_rmsprop config = {.alpha = 0.99, .eps = 1e-8};
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "OOOOOd|ddddp:rmsprop_step",
@@ -173,16 +177,17 @@ PyObject *py_rmsprop_step(PyObject *module, PyObject *args, PyObject *kwargs)
     return none_after(with_lists(&lists, rmsprop, &config));
 }
 
-// ---- gradients -----------------------------------------------------------------------------------
+// ---- gradients
+// -----------------------------------------------------------------------------------
 
-const char py_grad_norm_doc[] = PyDoc_STR(
-    "grad_norm($module, grads, norm_type=2.0)\n--\n\n"
-    "The p-norm of all gradients taken as one vector, summed in double.\n\n"
-    "Parameters\n----------\n"
-    "grads : sequence of ndarray\n    Float32, C-contiguous.\n"
-    "norm_type : float\n    p, above 0; inf for the largest absolute value.\n\n"
-    "Returns\n-------\n"
-    "float\n    NaN where a gradient is NaN.\n");
+const char py_grad_norm_doc[] =
+    PyDoc_STR("grad_norm($module, grads, norm_type=2.0)\n--\n\n"
+              "The p-norm of all gradients taken as one vector, summed in double.\n\n"
+              "Parameters\n----------\n"
+              "grads : sequence of ndarray\n    Float32, C-contiguous.\n"
+              "norm_type : float\n    p, above 0; inf for the largest absolute value.\n\n"
+              "Returns\n-------\n"
+              "float\n    NaN where a gradient is NaN.\n");
 
 typedef struct norm_call {
     double p;
@@ -207,9 +212,8 @@ PyObject *py_grad_norm(PyObject *module, PyObject *args, PyObject *kwargs)
     return with_lists(&lists, norm, &call) == 0 ? PyFloat_FromDouble(result) : NULL;
 }
 
-const char py_scale_grads_doc[] = PyDoc_STR(
-    "scale_grads($module, grads, factor)\n--\n\n"
-    "Multiply all gradients by a factor, in place.\n");
+const char py_scale_grads_doc[] = PyDoc_STR("scale_grads($module, grads, factor)\n--\n\n"
+                                            "Multiply all gradients by a factor, in place.\n");
 
 static int scale(const ml_param *params, size_t count, const void *factor, ml_error *err)
 {
@@ -227,9 +231,9 @@ PyObject *py_scale_grads(PyObject *module, PyObject *args, PyObject *kwargs)
     return none_after(with_lists(&lists, scale, &factor));
 }
 
-const char py_clip_grads_doc[] = PyDoc_STR(
-    "clip_grads($module, grads, value)\n--\n\n"
-    "Cut every element of all gradients to [-value, value], in place. NaN stays NaN.\n");
+const char py_clip_grads_doc[] =
+    PyDoc_STR("clip_grads($module, grads, value)\n--\n\n"
+              "Cut every element of all gradients to [-value, value], in place. NaN stays NaN.\n");
 
 static int clip(const ml_param *params, size_t count, const void *value, ml_error *err)
 {

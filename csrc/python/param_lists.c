@@ -21,7 +21,8 @@ static PyArrayObject *array_at(const array_list *list, size_t i)
     return (PyArrayObject *)PyTuple_GET_ITEM(list->arrays, (Py_ssize_t)i);
 }
 
-// ---- kinds and shapes ----------------------------------------------------------------------------
+// ---- kinds and shapes
+// ----------------------------------------------------------------------------
 
 // Checks array i of a list; its shape must be that of the array beside it in `first`.
 static int check_array(const array_list *list, const array_list *first, size_t i)
@@ -52,8 +53,8 @@ static int open_list(array_list *list, const array_list *first)
         return -1;
     Py_ssize_t count = PyTuple_GET_SIZE(list->arrays), expected = PyTuple_GET_SIZE(first->arrays);
     if (count != expected) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %zd arrays, one for each of %s, got %zd", list->name,
-                     expected, first->name, count);
+        PyErr_Format(PyExc_ValueError, "%s: expected %zd arrays, one for each of %s, got %zd",
+                     list->name, expected, first->name, count);
         return -1;
     }
     for (size_t i = 0; i < (size_t)count; i++)
@@ -62,7 +63,8 @@ static int open_list(array_list *list, const array_list *first)
     return 0;
 }
 
-// ---- overlap -------------------------------------------------------------------------------------
+// ---- overlap
+// -------------------------------------------------------------------------------------
 
 typedef struct span {
     const char *begin, *end;
@@ -123,7 +125,8 @@ static int check_overlap(const param_lists *lists)
     return result;
 }
 
-// ---- public --------------------------------------------------------------------------------------
+// ---- public
+// --------------------------------------------------------------------------------------
 
 static ml_real *data_at(const array_list *list, size_t i)
 {

@@ -22,9 +22,9 @@ typedef struct param_lists {
     size_t count;
 } param_lists;
 
-// Checks all arrays, as ml_check_array does, for equal shapes and for memory of their own, and fills
-// params. Returns 0, or -1 with an exception that names argument, index, expected and got. To be
-// closed in both cases.
+// Checks all arrays, as ml_check_array does, for equal shapes and for memory of their own, and
+// fills params. Returns 0, or -1 with an exception that names argument, index, expected and got. To
+// be closed in both cases.
 int param_lists_open(param_lists *lists);
 void param_lists_close(param_lists *lists);
 

@@ -28,7 +28,8 @@ int ml_to_count(PyObject *object, void *count)
     return 1;
 }
 
-// ---- random numbers ------------------------------------------------------------------------------
+// ---- random numbers
+// ------------------------------------------------------------------------------
 
 const char py_philox_doc[] = PyDoc_STR(
     "philox($module, seed, stream, index)\n--\n\n"
@@ -52,7 +53,8 @@ PyObject *py_philox(PyObject *module, PyObject *args, PyObject *kwargs)
                          (unsigned long)words[2], (unsigned long)words[3]);
 }
 
-// ---- sampling ------------------------------------------------------------------------------------
+// ---- sampling
+// ------------------------------------------------------------------------------------
 
 typedef struct sample_call {
     PyArrayObject *logits; // owned
@@ -137,11 +139,11 @@ PyObject *py_sample(PyObject *module, PyObject *args, PyObject *kwargs)
     return code == 0 ? PyLong_FromSize_t(call.token) : NULL;
 }
 
-const char py_sample_probs_doc[] = PyDoc_STR(
-    "sample_probs($module, logits, temperature=1.0, top_k=0, top_p=1.0)\n--\n\n"
-    "The probabilities that `sample` draws from, after all filters.\n\n"
-    "Returns\n-------\n"
-    "ndarray\n    Float64 (vocabulary,), adding up to 1.\n");
+const char py_sample_probs_doc[] =
+    PyDoc_STR("sample_probs($module, logits, temperature=1.0, top_k=0, top_p=1.0)\n--\n\n"
+              "The probabilities that `sample` draws from, after all filters.\n\n"
+              "Returns\n-------\n"
+              "ndarray\n    Float64 (vocabulary,), adding up to 1.\n");
 
 PyObject *py_sample_probs(PyObject *module, PyObject *args, PyObject *kwargs)
 {

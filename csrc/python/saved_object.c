@@ -45,8 +45,8 @@ static void saved_dealloc(SavedObject *self)
 // The gradients of one backward; `call` is a copy of the forward's, so that backwards do not meet.
 typedef struct backward_run {
     ml_call call;
-    PyObject *held;         // list: arrays that `call` points into
-    PyObject *grad_inputs;  // tuples, the result
+    PyObject *held;        // list: arrays that `call` points into
+    PyObject *grad_inputs; // tuples, the result
     PyObject *grad_params;
     ml_array *grad_param;
     unsigned char *accumulate;
@@ -89,7 +89,9 @@ static int make_grad_inputs(const SavedObject *self, PyObject *need, backward_ru
         if (wanted < 0)
             return -1;
         PyObject *grad = Py_NewRef(Py_None);
-        if (wanted && layer->input[i].dtype == ML_REALS && self->call.input[i].data != NULL) {
+        const ml_port *port = &layer->input[i];
+        if (wanted && port->dtype == ML_REALS && !port->constant &&
+            self->call.input[i].data != NULL) {
             Py_DECREF(grad);
             grad = (PyObject *)ml_new_reals(self->call.input[i].ndim, self->call.input[i].shape);
             if (grad == NULL)
@@ -106,8 +108,8 @@ static int take_grad_params(const SavedObject *self, PyObject *grads, backward_r
     const LayerObject *owner = self->owner;
     char name[80];
     if (PyTuple_GET_SIZE(grads) != (Py_ssize_t)owner->count) {
-        PyErr_Format(PyExc_TypeError, "%s: expected %zu gradients of parameters, got %zd", owner->layer->name,
-                     owner->count, PyTuple_GET_SIZE(grads));
+        PyErr_Format(PyExc_TypeError, "%s: expected %zu gradients of parameters, got %zd",
+                     owner->layer->name, owner->count, PyTuple_GET_SIZE(grads));
         return -1;
     }
     for (size_t i = 0; i < owner->count; i++) {
@@ -133,8 +135,8 @@ static int take_grad_params(const SavedObject *self, PyObject *grads, backward_r
     return 0;
 }
 
-static int backward(SavedObject *self, PyObject *grad_outputs, PyObject *need_inputs, PyObject *grad_params,
-                    backward_run *run)
+static int backward(SavedObject *self, PyObject *grad_outputs, PyObject *need_inputs,
+                    PyObject *grad_params, backward_run *run)
 {
     const LayerObject *owner = self->owner;
     run->call = self->call;
@@ -149,30 +151,34 @@ static int backward(SavedObject *self, PyObject *grad_outputs, PyObject *need_in
         return -1;
     run->call.grad_param = run->grad_param;
     run->call.accumulate = run->accumulate;
-    if (take_grad_outputs(self, grad_outputs, run) != 0 || make_grad_inputs(self, need_inputs, run) != 0 ||
+    if (take_grad_outputs(self, grad_outputs, run) != 0 ||
+        make_grad_inputs(self, need_inputs, run) != 0 ||
         take_grad_params(self, grad_params, run) != 0)
         return -1;
     return ml_run_with_workspace(owner->layer->backward, &run->call, self->call.backward_size);
 }
 
-PyDoc_STRVAR(saved_backward_doc,
-"backward($self, /, grad_outputs, need_inputs, grad_params)\n--\n\n"
-"Run the layer backward. May be called more than once, also from several threads.\n\n"
-"Parameters\n----------\n"
-"grad_outputs : tuple of ndarray or None\n"
-"    Gradient of each output, float32; None is zero (where there is more than one output).\n"
-"need_inputs : tuple of bool\n    Which inputs want a gradient.\n"
-"grad_params : tuple of ndarray, None or False\n"
-"    For each parameter: an array to add the gradient to, None for a new array, False for none.\n\n"
-"Returns\n-------\n"
-"tuple\n    (grad_inputs, grad_params), None where nothing was wanted.\n");
+PyDoc_STRVAR(
+    saved_backward_doc,
+    "backward($self, /, grad_outputs, need_inputs, grad_params)\n--\n\n"
+    "Run the layer backward. May be called more than once, also from several threads.\n\n"
+    "Parameters\n----------\n"
+    "grad_outputs : tuple of ndarray or None\n"
+    "    Gradient of each output, float32; None is zero (where there is more than one output).\n"
+    "need_inputs : tuple of bool\n    Which inputs want a gradient.\n"
+    "grad_params : tuple of ndarray, None or False\n"
+    "    For each parameter: an array to add the gradient to, None for a new array, False for "
+    "none.\n\n"
+    "Returns\n-------\n"
+    "tuple\n    (grad_inputs, grad_params), None where nothing was wanted.\n");
 
 static PyObject *saved_backward(SavedObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"grad_outputs", "need_inputs", "grad_params", NULL};
     PyObject *grad_outputs, *need_inputs, *grad_params, *result = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!:backward", names, &PyTuple_Type, &grad_outputs,
-                                     &PyTuple_Type, &need_inputs, &PyTuple_Type, &grad_params))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!:backward", names, &PyTuple_Type,
+                                     &grad_outputs, &PyTuple_Type, &need_inputs, &PyTuple_Type,
+                                     &grad_params))
         return NULL;
     backward_run run = {0};
     if (backward(self, grad_outputs, need_inputs, grad_params, &run) == 0)

@@ -69,8 +69,8 @@ def head(name: str, x: Real, classes: int, **config) -> list[Case]:
 
 def each_function(name: str, x: Real) -> list[Case]:
     """One case of each activation."""
-    return [case for f in FUNCTIONS for case in row("activation", f"{f}-{name}", {"x": x},
-                                                    function=f)]  # fmt: skip
+    return [Case(f"activation-{f}-{name}", "activation", {"function": f}, {"x": x})
+            for f in FUNCTIONS]  # fmt: skip
 
 
 ALL = {"label_smoothing": 0.2, "weighted": True, "ignored": 3, "ignore_index": 3}

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .case import OFFSET, SEED, Case
 
 Array = np.ndarray
+
+
+def as_float32(array: Array | None) -> Array | None:
+    """Narrow float64; leave integers and what is absent."""
+    if array is None or array.dtype.kind != "f":
+        return array
+    return array.astype(np.float32)
 
 
 def make_layer(core, case: Case):
@@ -19,10 +28,10 @@ def make_layer(core, case: Case):
     return core.Layer(case.kind, **config)
 
 
-def forward(layer, case: Case, need_grad: bool = True):
-    """Return the outputs of the C layer and what it saved."""
+def forward(layer, case: Case, need_grad: bool = True, convert: Callable = as_float32):
+    """Return the outputs of the C layer and what it saved; ``convert`` changes its inputs."""
     return layer.forward(
-        tuple(as_float32(array) for array in case.make_inputs()),
+        tuple(convert(array) for array in case.make_inputs()),
         tuple(as_float32(array) for array in case.make_params().values()),
         training=case.training,
         need_grad=need_grad,
@@ -37,10 +46,3 @@ def run_native(core, case: Case) -> dict[str, Array]:
     grad_outputs = tuple(as_float32(grad) for grad in case.make_grads(outputs))
     grads, grad_params = saved.backward(grad_outputs, case.needs_grad(), (None,) * len(case.params))
     return case.named(outputs, grads, dict(zip(case.params, grad_params, strict=True)))
-
-
-def as_float32(array: Array | None) -> Array | None:
-    """Narrow float64; leave integers and what is absent."""
-    if array is None or array.dtype.kind != "f":
-        return array
-    return array.astype(np.float32)

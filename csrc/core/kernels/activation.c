@@ -18,7 +18,10 @@ ML_INLINE vec gelu_inner(vec x)
 }
 
 // Gaussian distribution function and density (GELU, Hendrycks & Gimpel 2016, equation 1).
-static ml_real normal_cdf(ml_real x) { return (ml_real)(0.5 * erfc(-(double)x * 0.70710678118654752440)); }
+static ml_real normal_cdf(ml_real x)
+{
+    return (ml_real)(0.5 * erfc(-(double)x * 0.70710678118654752440));
+}
 static ml_real normal_pdf(ml_real x)
 {
     return (ml_real)(0.39894228040143267794 * exp(-0.5 * (double)x * (double)x));
@@ -79,8 +82,8 @@ ML_INLINE void forward(int function, size_t n, const ml_real *x, ml_real *y)
     }
 }
 
-ML_INLINE void backward(int function, size_t n, const ml_real *x, const ml_real *y, const ml_real *dy,
-                        ml_real *dx)
+ML_INLINE void backward(int function, size_t n, const ml_real *x, const ml_real *y,
+                        const ml_real *dy, ml_real *dx)
 {
     for (size_t i = 0; i < n; i += ML_LANES) {
         size_t m = v_lanes(i, n);

@@ -44,8 +44,8 @@ ML_INLINE void rnn_backward(const ml_cell_backward *s, int relu)
             size_t n = v_lanes(u, s->units);
             vec h = v_get(s->h + i * s->hidden + u, n);
             vec dh = incoming_dh(s, i, u, n);
-            vec da = relu ? v_zero_where_le(h, v_zero(), dh)
-                          : v_mul(dh, v_sub(v_set(1), v_mul(h, h)));
+            vec da =
+                relu ? v_zero_where_le(h, v_zero(), dh) : v_mul(dh, v_sub(v_set(1), v_mul(h, h)));
             v_put(s->dgates + i * s->hidden + u, da, n);
         }
     }
@@ -56,9 +56,8 @@ void ML_KERNEL(rnn_relu_backward)(const ml_cell_backward *s) { rnn_backward(s, 1
 
 // ---- lstm (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000) -------------
 //
-//     i, f, o = sigma(W_ih x_t + W_hh h_{t-1} + b),  g = tanh(...)      saved in the order i, f, g, o
-//     c_t = f * c_{t-1} + i * g
-//     h_t = o * tanh(c_t)
+//     i, f, o = sigma(W_ih x_t + W_hh h_{t-1} + b),  g = tanh(...)      saved in the order i, f, g,
+//     o c_t = f * c_{t-1} + i * g h_t = o * tanh(c_t)
 
 void ML_KERNEL(lstm_forward)(const ml_cell_forward *s)
 {
@@ -120,8 +119,8 @@ void ML_KERNEL(lstm_backward)(const ml_cell_backward *s)
 //
 //     r, z = sigma(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 //     q = W_hn h_{t-1} + b_hn
-//     n = tanh(W_in x_t + b_in + r * q)                                  saved in the order n, r, z, q
-//     h_t = (1 - z) * n + z * h_{t-1}
+//     n = tanh(W_in x_t + b_in + r * q)                                  saved in the order n, r,
+//     z, q h_t = (1 - z) * n + z * h_{t-1}
 //
 // In that order the columns n, r, z are those of W_ih, and r, z, q, side by side, those of W_hh.
 

@@ -8,9 +8,9 @@
 #include "../real.h"
 
 enum {
-    ML_TILE_ROWS = 6,        // rows of the register tile of panel_product
-    ML_PANEL_VECTORS = 4,    // vectors that a packed panel is wide, at most
-    ML_MAX_LANES = 16,       // numbers in the widest vector
+    ML_TILE_ROWS = 6,     // rows of the register tile of panel_product
+    ML_PANEL_VECTORS = 4, // vectors that a packed panel is wide, at most
+    ML_MAX_LANES = 16,    // numbers in the widest vector
     ML_TILE_SIZE = ML_TILE_ROWS * ML_PANEL_VECTORS * ML_MAX_LANES,
 };
 
@@ -36,14 +36,14 @@ typedef struct ml_cell_backward {
     size_t rows, units, hidden;
     const ml_real *dh_next; // (rows, ..): from the step after, or NULL
     size_t dh_next_row;
-    const ml_real *dy;      // (rows, ..): from the layer above, or NULL
+    const ml_real *dy; // (rows, ..): from the layer above, or NULL
     size_t dy_row;
-    const ml_real *gates;   // (rows, S, hidden): the activations
-    const ml_real *h;       // (rows, hidden): rnn
-    const ml_real *h_prev;  // (rows, hidden): gru
+    const ml_real *gates;      // (rows, S, hidden): the activations
+    const ml_real *h;          // (rows, hidden): rnn
+    const ml_real *h_prev;     // (rows, hidden): gru
     const ml_real *c, *c_prev; // (rows, hidden): lstm
-    ml_real *carry;         // (rows, hidden), in and out: lstm dc, gru the part of dh that skips W_hh
-    ml_real *dgates;        // (rows, S, hidden), out
+    ml_real *carry;  // (rows, hidden), in and out: lstm dc, gru the part of dh that skips W_hh
+    ml_real *dgates; // (rows, S, hidden), out
 } ml_cell_backward;
 
 struct ml_param; // optim.h

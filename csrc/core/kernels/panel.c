@@ -7,17 +7,19 @@
 #include "kernels.h"
 #include "simd.h"
 
-// Vectors of the sum side by side, so that ML_TILE_ROWS * WIDTH sums, WIDTH columns of the panel and
-// one broadcast fit the registers: 32 of them, or 16.
+// Vectors of the sum side by side, so that ML_TILE_ROWS * WIDTH sums, WIDTH columns of the panel
+// and one broadcast fit the registers: 32 of them, or 16.
 #if ML_ISA_ID == ML_ISA_avx512 || ML_ISA_ID == ML_ISA_neon
 enum { WIDTH = 4 };
 #else
 enum { WIDTH = 2 };
 #endif
 
-// `rows` and `width` are constants where this is inlined: the loops over them unroll into registers.
-ML_INLINE void block(size_t rows, size_t width, size_t depth, const ml_real *ML_RESTRICT a, size_t lda,
-                     const ml_real *ML_RESTRICT panel, size_t ld, ml_real *ML_RESTRICT tile)
+// `rows` and `width` are constants where this is inlined: the loops over them unroll into
+// registers.
+ML_INLINE void block(size_t rows, size_t width, size_t depth, const ml_real *ML_RESTRICT a,
+                     size_t lda, const ml_real *ML_RESTRICT panel, size_t ld,
+                     ml_real *ML_RESTRICT tile)
 {
     vec sum[ML_TILE_ROWS][WIDTH];
     for (size_t i = 0; i < rows; i++)
@@ -56,8 +58,8 @@ ML_INLINE void rows_of(size_t rows, size_t vectors, size_t depth, const ml_real 
 
 // a (rows, depth), panel (depth, vectors * ML_LANES), tile (rows, vectors * ML_LANES);
 // 1 <= rows <= ML_TILE_ROWS, 1 <= vectors <= ML_PANEL_VECTORS. tile is overwritten.
-void ML_KERNEL(panel_product)(size_t rows, size_t vectors, size_t depth, const ml_real *a, size_t lda,
-                              const ml_real *panel, ml_real *tile)
+void ML_KERNEL(panel_product)(size_t rows, size_t vectors, size_t depth, const ml_real *a,
+                              size_t lda, const ml_real *panel, ml_real *tile)
 {
     switch (rows) {
     case 1: rows_of(1, vectors, depth, a, lda, panel, tile); break;

@@ -14,8 +14,8 @@ void ML_KERNEL(add_bias)(size_t rows, size_t columns, const ml_real *bias, ml_re
 }
 
 // sums[j] (+)= sum_i x[i][j], rows in order         x (rows, columns) with rows ld apart
-void ML_KERNEL(column_sums)(size_t rows, size_t columns, size_t ld, const ml_real *x, int accumulate,
-                            ml_real *sums)
+void ML_KERNEL(column_sums)(size_t rows, size_t columns, size_t ld, const ml_real *x,
+                            int accumulate, ml_real *sums)
 {
     for (size_t j = 0; j < columns; j += ML_LANES) {
         size_t n = v_lanes(j, columns);

@@ -53,7 +53,8 @@ ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
 // 2^n for whole n in -126 .. 127
 ML_INLINE vec v_pow2(vec n)
 {
-    __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
+    __m512i bits =
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
     return _mm512_castsi512_ps(bits);
 }
 
@@ -79,7 +80,10 @@ ML_INLINE vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
 ML_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 ML_INLINE vec v_min(vec bound, vec x) { return _mm256_min_ps(bound, x); }
 ML_INLINE vec v_max(vec bound, vec x) { return _mm256_max_ps(bound, x); }
-ML_INLINE vec v_round(vec x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ML_INLINE vec v_round(vec x)
+{
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 ML_INLINE vec v_zero_where_lt(vec x, vec bound, vec value)
 {
     return _mm256_and_ps(_mm256_cmp_ps(x, bound, _CMP_NLT_UQ), value);
@@ -90,7 +94,8 @@ ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
 }
 ML_INLINE vec v_pow2(vec n)
 {
-    __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    __m256i bits =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_castsi256_ps(bits);
 }
 
@@ -159,8 +164,14 @@ ML_INLINE vec v_sub(vec a, vec b) { V_EACH(a.lane[i] - b.lane[i]); }
 ML_INLINE vec v_mul(vec a, vec b) { V_EACH(a.lane[i] * b.lane[i]); }
 ML_INLINE vec v_div(vec a, vec b) { V_EACH(a.lane[i] / b.lane[i]); }
 ML_INLINE vec v_fma(vec a, vec b, vec c) { V_EACH(a.lane[i] * b.lane[i] + c.lane[i]); }
-ML_INLINE vec v_min(vec bound, vec x) { V_EACH(bound.lane[i] < x.lane[i] ? bound.lane[i] : x.lane[i]); }
-ML_INLINE vec v_max(vec bound, vec x) { V_EACH(bound.lane[i] > x.lane[i] ? bound.lane[i] : x.lane[i]); }
+ML_INLINE vec v_min(vec bound, vec x)
+{
+    V_EACH(bound.lane[i] < x.lane[i] ? bound.lane[i] : x.lane[i]);
+}
+ML_INLINE vec v_max(vec bound, vec x)
+{
+    V_EACH(bound.lane[i] > x.lane[i] ? bound.lane[i] : x.lane[i]);
+}
 ML_INLINE vec v_zero_where_lt(vec x, vec bound, vec value)
 {
     V_EACH(x.lane[i] < bound.lane[i] ? 0 : value.lane[i]);
@@ -190,10 +201,16 @@ ML_INLINE vec v_pow2(vec n)
 ML_INLINE vec v_zero(void) { return v_set(0); }
 
 // Lanes from `at` on, of `n` in all: ML_LANES, or what is left.
-ML_INLINE size_t v_lanes(size_t at, size_t n) { return n - at < ML_LANES ? n - at : (size_t)ML_LANES; }
+ML_INLINE size_t v_lanes(size_t at, size_t n)
+{
+    return n - at < ML_LANES ? n - at : (size_t)ML_LANES;
+}
 
 // Loads and stores of at most ML_LANES numbers; whole vectors take the quick way.
-ML_INLINE vec v_get(const ml_real *p, size_t n) { return n == ML_LANES ? v_load(p) : v_load_n(p, n); }
+ML_INLINE vec v_get(const ml_real *p, size_t n)
+{
+    return n == ML_LANES ? v_load(p) : v_load_n(p, n);
+}
 ML_INLINE void v_put(ml_real *p, vec x, size_t n)
 {
     if (n == ML_LANES)

@@ -25,7 +25,7 @@ ML_INLINE vec v_polynomial(vec x, const float *c, int n)
 // it stays at exp(88.37): all that calls this (softmax, sigmoid) is flat there.
 ML_INLINE vec v_exp(vec x)
 {
-    static const float taylor[] = {1.0f,          1.0f,          0.5f,          1.66666657e-1f,
+    static const float taylor[] = {1.0f,           1.0f,           0.5f,           1.66666657e-1f,
                                    4.16664853e-2f, 8.33345205e-3f, 1.39354356e-3f, 1.98742276e-4f};
     const vec lowest = v_set(-87.3365447505f);
     vec y = v_min(v_set(88.3762626647949f), v_max(lowest, x));
@@ -37,13 +37,14 @@ ML_INLINE vec v_exp(vec x)
 }
 
 // tanh(x) = x P(x^2) / Q(x^2): a minimax fit of the relative error on |x| <= 9.02, from where on
-// tanh is 1 in float; at most 3.5 ULP off once its own sums are rounded. Odd and exact at 0 by form.
+// tanh is 1 in float; at most 3.5 ULP off once its own sums are rounded. Odd and exact at 0 by
+// form.
 ML_INLINE vec v_tanh(vec x)
 {
     static const float p[] = {9.999995232e-01f, 1.367992014e-01f, 3.868334228e-03f,
                               2.800762559e-05f, 3.058529785e-08f, -1.220368685e-11f};
-    static const float q[] = {9.999995232e-01f, 4.701323807e-01f, 2.724586427e-02f, 3.938644659e-04f,
-                              1.287376108e-06f};
+    static const float q[] = {9.999995232e-01f, 4.701323807e-01f, 2.724586427e-02f,
+                              3.938644659e-04f, 1.287376108e-06f};
     const vec limit = v_set(9.02f), one = v_set(1.0f);
     vec y = v_min(limit, v_max(v_sub(v_zero(), limit), x));
     vec s = v_mul(y, y);

@@ -29,7 +29,6 @@ class Recurrent:
     """
 
     gates: int
-    states = 1
 
     def __init__(
         self,
@@ -184,7 +183,6 @@ class LSTM(Recurrent):
     """
 
     gates = 4
-    states = 2
 
     def cell(self, a, r, state):
         _, c = state
