@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -414,10 +414,11 @@ def test_the_tutorials_loop_reading_old_outputs(eagerly) -> None:
 # --- layouts --------------------------------------------------------------------------------------
 
 
-def layouts() -> Iterator[Layout]:
-    for lead in ((), (6,), (2, 3), (2, 3, 4)):
-        for class_axis in range(len(lead) + 1):
-            yield Layout(lead, 5, class_axis)
+LAYOUTS = [
+    Layout(lead, 5, class_axis)
+    for lead in ((), (6,), (2, 3), (2, 3, 4))
+    for class_axis in range(len(lead) + 1)
+]
 
 
 def rows_of(layout: Layout) -> np.ndarray:
@@ -426,7 +427,7 @@ def rows_of(layout: Layout) -> np.ndarray:
     return np.moveaxis(rows, -1, layout.class_axis)
 
 
-@pytest.mark.parametrize("layout", layouts(), ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_a_permuted_layout_describes_the_permuted_array(layout: Layout) -> None:
     array = rows_of(layout)
     assert array.shape == layout.shape
@@ -437,7 +438,7 @@ def test_a_permuted_layout_describes_the_permuted_array(layout: Layout) -> None:
     assert layout.permuted(tuple(range(array.ndim))) == layout
 
 
-@pytest.mark.parametrize("layout", layouts(), ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize(
     "shape", [(-1, 5), (30,), (6, 5), (3, 2, 5), (5, 6), (1, -1, 5), (-1,), (7, 5), (2, -1, -1)]
 )

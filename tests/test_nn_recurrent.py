@@ -91,9 +91,10 @@ def test_positional_arguments_are_pytorchs() -> None:
     assert nn.RNN(E, H, 2, "relu", False, True, 0.1, True).extra_repr() == (
         "3, 4, num_layers=2, bias=False, batch_first=True, dropout=0.1, bidirectional=True"
     )
-    assert nn.LSTM(E, H, 2, False, True, 0.1, True).extra_repr() == nn.GRU(
-        E, H, 2, False, True, 0.1, True
-    ).extra_repr()
+    assert (
+        nn.LSTM(E, H, 2, False, True, 0.1, True).extra_repr()
+        == nn.GRU(E, H, 2, False, True, 0.1, True).extra_repr()
+    )
 
 
 def test_relu() -> None:

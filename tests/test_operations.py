@@ -109,17 +109,13 @@ CASES = [
     Case("max", [(2, 3)], minilm.max, np.max),
     Case("min", [(2, 3)], minilm.min, np.min),
     Case("max_axis", [(2, 3)], lambda a: a.max(1).values, lambda a: a.max(1)),
-    Case(
-        "min_keepdim", [(2, 3)], lambda a: a.min(0, True)[0], lambda a: a.min(0, keepdims=True)
-    ),
+    Case("min_keepdim", [(2, 3)], lambda a: a.min(0, True)[0], lambda a: a.min(0, keepdims=True)),
     Case("amax", [(2, 3, 4)], lambda a: a.amax((0, 1)), lambda a: a.max((0, 1))),
     Case("amin", [(2, 3, 4)], lambda a: a.amin(-1, True), lambda a: a.min(-1, keepdims=True)),
     Case("topk", [(3, 5)], lambda a: a.topk(2)[0], lambda a: -np.sort(-a, -1)[:, :2]),
     Case("cumsum", [(2, 4)], lambda a: a.cumsum(1), lambda a: a.cumsum(1)),
     Case("softmax", [(2, 3, 4)], lambda a: a.softmax(1), lambda a: softmax(a, 1)),
-    Case(
-        "log_softmax", [(2, 5)], lambda a: a.log_softmax(-1), lambda a: np.log(softmax(a, -1))
-    ),
+    Case("log_softmax", [(2, 5)], lambda a: a.log_softmax(-1), lambda a: np.log(softmax(a, -1))),
     # shapes
     Case("permute", [(2, 3, 4)], lambda a: a.permute(2, 0, 1), lambda a: a.transpose(2, 0, 1)),
     Case("transpose", [(2, 3, 4)], lambda a: a.transpose(0, -1), lambda a: a.swapaxes(0, -1)),

@@ -102,7 +102,9 @@ def test_iteration_gives_rows_with_gradients() -> None:
 def test_conversions() -> None:
     x = minilm.tensor([1.7, 0.0])
     assert x.long().tolist() == [1, 0] and x.bool().tolist() == [True, False]
-    assert x.double().dtype == "float64" and x.half().dtype == "float16" and x.int().dtype == "int32"
+    assert (
+        x.double().dtype == "float64" and x.half().dtype == "float16" and x.int().dtype == "int32"
+    )
     assert x.float() is x and x.to("cpu") is x and x.cpu() is x and x.contiguous() is x
     assert x.to(minilm.int64).dtype == x.to("cpu", dtype=minilm.int64).dtype == "int64"
     assert x.type(minilm.bool).dtype == "bool"

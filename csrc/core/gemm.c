@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "platform.h"
 #include "pool.h"
 
 #if defined(ML_BLAS_NONE) || defined(ML_DOUBLE)

@@ -175,4 +175,5 @@ def head_of(logits: Tensor) -> Operands | None:
     if not isinstance(deferred, DeferredLinear) or deferred.is_frozen:
         return None
     operands = deferred.operands
-    return operands if logits.requires_grad == operands.require_grad else None
+    cut = is_grad_enabled() and operands.require_grad and not logits.requires_grad
+    return None if cut else operands
