@@ -16,6 +16,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+from tokenizers import Tokenizer
+
 import minilm
 from minilm import nn, optim
 from minilm.data import (
@@ -29,7 +32,6 @@ from minilm.data import (
 from minilm.data.stories import stories
 from minilm.generation import stream_text
 
-Loader = DataLoader
 History = dict[str, list[float]]
 
 
@@ -61,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
 # --- data -----------------------------------------------------------------------------------------
 
 
-def load_data(args: argparse.Namespace) -> tuple[object, Loader, Loader]:
+def load_data(args: argparse.Namespace) -> tuple[Tokenizer, DataLoader, DataLoader]:
     """Return a tokenizer, and loaders of the first 90 % of the text and of the rest."""
     text = read_text(args.data) if args.data else stories()
     make_tokenizer = train_word_tokenizer if args.level == "word" else train_char_tokenizer
@@ -69,7 +71,7 @@ def load_data(args: argparse.Namespace) -> tuple[object, Loader, Loader]:
     ids = encode_text(tokenizer, text)
     cut = len(ids) * 9 // 10
 
-    def loader(part: object, shuffle: bool) -> Loader:
+    def loader(part: np.ndarray, shuffle: bool) -> DataLoader:
         # Windows side by side: each token is an input once an epoch.
         dataset = TokenDataset(part, args.sequence_length, stride=args.sequence_length)
         return DataLoader(dataset, batch_size=args.batch_size, shuffle=shuffle)
@@ -81,7 +83,7 @@ def load_data(args: argparse.Namespace) -> tuple[object, Loader, Loader]:
 
 
 def train_epoch(
-    model: nn.Module, loader: Loader, criterion: nn.Module, optimizer: optim.Adam, clip: float
+    model: nn.Module, loader: DataLoader, criterion: nn.Module, optimizer: optim.Adam, clip: float
 ) -> float:
     """Make one pass over the data; return the mean loss, nats a token."""
     model.train()
@@ -97,7 +99,7 @@ def train_epoch(
     return total_loss / len(loader)
 
 
-def validate(model: nn.Module, loader: Loader, criterion: nn.Module) -> tuple[float, float]:
+def validate(model: nn.Module, loader: DataLoader, criterion: nn.Module) -> tuple[float, float]:
     """Return the mean loss, nats a token, and the share of tokens guessed right."""
     model.eval()
     total_loss, right, count = 0.0, 0, 0
@@ -110,7 +112,9 @@ def validate(model: nn.Module, loader: Loader, criterion: nn.Module) -> tuple[fl
     return total_loss / len(loader), right / count
 
 
-def fit(model: nn.Module, train: Loader, valid: Loader, args: argparse.Namespace) -> History:
+def fit(
+    model: nn.Module, train: DataLoader, valid: DataLoader, args: argparse.Namespace
+) -> History:
     """Train, print a line an epoch, and leave the model with the weights of the best epoch."""
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)

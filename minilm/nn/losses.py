@@ -182,7 +182,7 @@ def nll_loss(
     targets = checks.ids("nll_loss", "target", target)
     _check_shapes("nll_loss", log_probs, targets)
     rows, ids = _classes_last(log_probs), targets.reshape(-1)
-    counts = ids != ignore_index
+    counts: Tensor = ids != ignore_index
     losses = -rows.gather(1, ids.masked_fill(~counts, 0).unsqueeze(1)).squeeze(1)
     losses = losses.masked_fill(~counts, 0.0)
     if reduction == "mean":
