@@ -290,6 +290,19 @@ def test_the_loss_under_no_grad_makes_no_gradients() -> None:
     assert not loss.requires_grad and is_deferred(head.outputs)
 
 
+def test_a_view_read_under_no_grad_stays_on_the_tape(eagerly) -> None:
+    def run() -> Head:
+        head = Head()
+        view = head.outputs.transpose(1, 2)
+        with minilm.no_grad():
+            view.argmax(1)
+        assert not view.is_leaf
+        view.exp().sum().backward()
+        return head
+
+    assert_same_gradients(run(), eagerly(run))
+
+
 def test_detached_logits() -> None:
     head = Head()
     assert not head.outputs.detach().requires_grad
@@ -341,13 +354,14 @@ def test_outputs_are_those_of_the_old_values(write, bias, eagerly) -> None:
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_backward_after_a_write_does_what_an_eager_output_does(write, eagerly) -> None:
+@pytest.mark.parametrize("use", [Head.loss, lambda head: head.outputs.exp().sum()])
+def test_backward_after_a_write_does_what_an_eager_output_does(write, use, eagerly) -> None:
     def run() -> str | list:
         head = Head()
         with minilm.no_grad():
             write(head)
         try:
-            head.outputs.exp().sum().backward()
+            use(head).backward()
         except RuntimeError as error:
             return str(error).partition(":")[0]
         return [None if grad is None else grad.tolist() for grad in head.grads()]

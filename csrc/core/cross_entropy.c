@@ -14,8 +14,7 @@
 #include "rows.h"
 #include "workspace.h"
 
-// ---- shared with linear_cross_entropy
-// ------------------------------------------------------------
+// ---- shared with linear_cross_entropy ---------------------------------------------------------
 
 int ml_loss_check(const char *layer, const ml_loss_config *c, ml_error *err)
 {
@@ -113,8 +112,7 @@ double ml_loss_reduce(const ml_loss *loss, const double *row_loss)
     return sum / loss->denominator;
 }
 
-// ---- the layer
-// -----------------------------------------------------------------------------------
+// ---- the layer --------------------------------------------------------------------------------
 
 typedef struct cross_entropy_config {
     ml_loss_config loss;

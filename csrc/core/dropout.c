@@ -38,7 +38,7 @@ int ml_check_probability(const char *layer, double p, ml_error *err)
                    p);
 }
 
-// ---- the layer ---------------------------------------------------------------------------------
+// ---- the layer --------------------------------------------------------------------------------
 
 typedef struct dropout_config {
     double p;

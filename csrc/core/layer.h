@@ -13,7 +13,7 @@
 
 enum { ML_MAX_DIMS = 8, ML_MAX_INPUTS = 3, ML_MAX_OUTPUTS = 3, ML_NAME_SIZE = 32 };
 
-// ---- configuration -----------------------------------------------------------------------------
+// ---- configuration ----------------------------------------------------------------------------
 
 typedef enum { ML_FIELD_SIZE, ML_FIELD_INT, ML_FIELD_FLAG, ML_FIELD_REAL } ml_field_type;
 
@@ -32,7 +32,7 @@ typedef struct ml_field {
     {#member, type, offsetof(struct_type, member), 0, preset}
 #define ML_FIELDS_END {NULL, ML_FIELD_INT, 0, 0, 0}
 
-// ---- arrays ------------------------------------------------------------------------------------
+// ---- arrays -----------------------------------------------------------------------------------
 
 typedef enum { ML_REALS, ML_IDS } ml_dtype; // ml_real, int64_t
 
@@ -59,7 +59,7 @@ typedef struct ml_param_spec {
     size_t shape[2];
 } ml_param_spec;
 
-// ---- a call ------------------------------------------------------------------------------------
+// ---- a call -----------------------------------------------------------------------------------
 
 // Everything one run of a layer reads and writes. The caller fills it in two steps: config, input
 // shapes and switches; then, after `prepare` has answered, memory.
@@ -107,7 +107,7 @@ typedef struct ml_layer {
     int (*backward)(ml_call *call, ml_error *err);
 } ml_layer;
 
-// ---- the table ---------------------------------------------------------------------------------
+// ---- the table --------------------------------------------------------------------------------
 
 // All kinds, ended by NULL.
 const ml_layer *const *ml_layers(void);
@@ -128,7 +128,7 @@ int ml_config_set(const ml_layer *layer, void *config, const char *name, double 
 // The value of a field.
 double ml_config_get(const ml_field *field, const void *config);
 
-// ---- helpers of layers -------------------------------------------------------------------------
+// ---- helpers of layers ------------------------------------------------------------------------
 
 // Numbers in an array.
 size_t ml_array_size(const ml_array *array);

@@ -37,7 +37,7 @@ typedef struct reader {
     size_t longest;
 } reader;
 
-// ---- the table of nodes ------------------------------------------------------------------------
+// ---- the table of nodes -----------------------------------------------------------------------
 
 // Where the search for (parent, token) begins: the bits of the key mixed by the finalizer of
 // SplitMix64 (Steele, Lea & Flood 2014). The number of slots is a power of 2.
@@ -105,7 +105,7 @@ static int add_child(ml_ngram *m, uint32_t parent, uint32_t token, uint32_t *chi
     return ML_OK;
 }
 
-// ---- reading a text ----------------------------------------------------------------------------
+// ---- reading a text ---------------------------------------------------------------------------
 
 static int check_ids(const ml_ngram *m, const int64_t *ids, size_t begin, size_t end, ml_error *err)
 {
@@ -185,7 +185,7 @@ static int count_token(ml_ngram *m, reader *r, uint32_t token, ml_error *err)
     return ML_OK;
 }
 
-// ---- public ------------------------------------------------------------------------------------
+// ---- public -----------------------------------------------------------------------------------
 
 int ml_ngram_new(ml_ngram **model, size_t order, size_t vocab, ml_error *err)
 {

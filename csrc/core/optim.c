@@ -6,61 +6,48 @@
 #include "kernels/kernels.h"
 #include "pool.h"
 
-enum { CHUNK = 16384 }; // elements a task: a fraction of L2, tens of microseconds
+// Elements a task: the tensors are laid end to end and cut at every so many, so that a small model
+// is one task and not worth waking a thread for.
+enum { CHUNK = 65536 };
 
-typedef void update_fn(const ml_param *chunk, const void *config);
-
-typedef struct update {
-    const ml_param *params;
-    update_fn *kernel;
-    const void *config;
-} update;
-
-// ---- cutting -----------------------------------------------------------------------------------
-
-static size_t chunks_of(size_t size) { return size / CHUNK + (size % CHUNK != 0); }
-
-static size_t count_chunks(const ml_param *params, size_t count)
+static size_t total_size(const ml_param *params, size_t count)
 {
-    size_t chunks = 0;
+    size_t size = 0;
     for (size_t i = 0; i < count; i++)
-        chunks += chunks_of(params[i].size);
-    return chunks;
+        size += params[i].size;
+    return size;
 }
 
 static ml_real *shifted(ml_real *array, size_t by) { return array == NULL ? NULL : array + by; }
 
-// The elements that task `index` works on. Found by walking: a model has tens of tensors, and a
-// table of chunks would have to be allocated.
-static ml_param chunk_at(const ml_param *params, size_t index)
+// The elements [begin, end) of a parameter.
+static ml_param part_of(ml_param param, size_t begin, size_t end)
 {
-    while (index >= chunks_of(params->size))
-        index -= chunks_of(params++->size);
-    ml_param chunk = *params;
-    size_t begin = index * CHUNK;
-    chunk.value = shifted(chunk.value, begin);
-    chunk.grad = shifted(chunk.grad, begin);
+    param.value = shifted(param.value, begin);
+    param.grad = shifted(param.grad, begin);
     for (int i = 0; i < 3; i++)
-        chunk.state[i] = shifted(chunk.state[i], begin);
-    chunk.size = chunk.size - begin < CHUNK ? chunk.size - begin : CHUNK;
-    return chunk;
+        param.state[i] = shifted(param.state[i], begin);
+    param.size = end - begin;
+    return param;
 }
 
-static void update_chunk(void *ctx, size_t index)
+// Sets *part to what the first parameter from *next on has in [begin, end) of all elements, with
+// *start elements before it, and moves on; 0 when there is nothing more.
+static int next_part(const ml_param **next, size_t *start, size_t begin, size_t end, ml_param *part)
 {
-    const update *u = ctx;
-    ml_param chunk = chunk_at(u->params, index);
-    u->kernel(&chunk, u->config);
+    while (*start < end) {
+        const ml_param *param = (*next)++;
+        size_t first = *start, last = first + param->size;
+        *start = last;
+        if (last > begin && first < last) {
+            *part = part_of(*param, begin > first ? begin - first : 0, (end < last ? end : last) - first);
+            return 1;
+        }
+    }
+    return 0;
 }
 
-static int update_all(const ml_param *params, size_t count, update_fn *kernel, const void *config)
-{
-    update u = {params, kernel, config};
-    ml_parallel_for(count_chunks(params, count), update_chunk, &u);
-    return ML_OK;
-}
-
-// ---- steps -------------------------------------------------------------------------------------
+// ---- steps ------------------------------------------------------------------------------------
 
 static int check_step(uint64_t step, ml_error *err)
 {
@@ -93,7 +80,7 @@ int ml_rmsprop_step(const ml_param *params, size_t count, const ml_rmsprop *conf
     return update_all(params, count, ml_kernels_get()->rmsprop_step, config);
 }
 
-// ---- gradients ---------------------------------------------------------------------------------
+// ---- gradients --------------------------------------------------------------------------------
 
 int ml_grad_scale(const ml_param *params, size_t count, double factor, ml_error *err)
 {

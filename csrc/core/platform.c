@@ -22,7 +22,7 @@
 #include <process.h>
 #endif
 
-// ---- threads ---------------------------------------------------------------------------------
+// ---- threads ----------------------------------------------------------------------------------
 
 typedef struct thread_start {
     void (*run)(void *);
@@ -101,7 +101,7 @@ void ml_spin_pause(void)
 #endif
 }
 
-// ---- cores -----------------------------------------------------------------------------------
+// ---- cores ------------------------------------------------------------------------------------
 
 // The quota of the control group (version 2): "200000 100000", or "max 100000" for none.
 size_t ml_quota_cores(void)
@@ -146,7 +146,7 @@ size_t ml_available_cores(void)
 }
 #endif
 
-// ---- memory ----------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------
 
 #if defined(_WIN32)
 void *ml_aligned_alloc(size_t bytes) { return _aligned_malloc(bytes > 0 ? bytes : 1, 64); }
@@ -168,7 +168,7 @@ void *ml_aligned_alloc(size_t bytes)
 void ml_aligned_free(void *block) { free(block); }
 #endif
 
-// ---- floating point --------------------------------------------------------------------------
+// ---- floating point ---------------------------------------------------------------------------
 
 unsigned ml_flush_begin(void)
 {

@@ -44,7 +44,7 @@ static struct {
     worker *worker[MAX_THREADS];
 } pool = {.region = ML_MUTEX_INIT, .sleep = ML_MUTEX_INIT, .wake = ML_COND_INIT};
 
-// ---- events: wait for a word to change, spinning first -----------------------------------------
+// ---- events: wait for a word to change, spinning first ----------------------------------------
 
 // A waiter announces itself before it looks at the word for the last time, a setter changes the
 // word before it looks for waiters, both in sequentially consistent order: one sees the other.
@@ -86,7 +86,7 @@ void ml_team_barrier(ml_team *team)
     }
 }
 
-// ---- workers -----------------------------------------------------------------------------------
+// ---- workers ----------------------------------------------------------------------------------
 
 static void worker_run(void *arg)
 {
@@ -141,7 +141,7 @@ static void forget_workers(void)
     pool.workers = 0;
 }
 
-// ---- how many ----------------------------------------------------------------------------------
+// ---- how many ---------------------------------------------------------------------------------
 
 // A positive number in an environment variable, or 0.
 static size_t threads_from(const char *variable)
@@ -192,7 +192,7 @@ int ml_set_threads(size_t threads, ml_error *err)
     return ML_OK;
 }
 
-// ---- regions -----------------------------------------------------------------------------------
+// ---- regions ----------------------------------------------------------------------------------
 
 // More threads than cores only take turns: a team is never larger than the cores that are free to
 // it. The bits are the same whatever its size.

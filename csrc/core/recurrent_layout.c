@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 
-// ---- sizes and parameters
-// ------------------------------------------------------------------------
+#include "dropout.h"
+
+// ---- sizes and parameters ---------------------------------------------------------------------
 
 ml_sizes ml_sizes_of(const ml_call *call)
 {
@@ -57,8 +58,7 @@ ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
     return call->grad_param[index].data;
 }
 
-// ---- memory
-// --------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------
 
 int ml_drops(const ml_call *call)
 {
@@ -135,4 +135,39 @@ const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_l
     if (layers[l].x != NULL)
         return layers[l].x;
     return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h + n->B * n->H;
+}
+
+// ---- what both passes set up ------------------------------------------------------------------
+
+ml_scan ml_make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n,
+                     const ml_scratch *s, const ml_layer_memory *memory, size_t place)
+{
+    return (ml_scan){
+        .cell = cell,
+        .config = call->config,
+        .T = n->T,
+        .B = n->B,
+        .H = n->H,
+        .memory = memory->direction[place % n->D],
+        .w_hh = ml_param_at(call, place, ML_W_HH),
+        .bias = s->bias,
+        .packed = s->packed,
+        .from_zero = call->input[1].data == NULL,
+        .dgates = s->dgates,
+        .carry = s->carry,
+    };
+}
+
+// The stream of random numbers of the dropout below layer l; the caller's own streams count from 0.
+static uint64_t dropout_stream(const ml_call *call, size_t l)
+{
+    return call->stream + ((uint64_t)l << 32);
+}
+
+void ml_drop_input(const ml_call *call, const ml_sizes *n, size_t l, ml_real *x)
+{
+    const ml_recurrent_config *c = call->config;
+    if (ml_drops(call))
+        ml_dropout(n->T * n->B * ml_input_width(n, l), c->dropout, call->seed,
+                   dropout_stream(call, l), x, x);
 }

@@ -7,8 +7,7 @@
 #include "recurrent.h"
 #include "workspace.h"
 
-// ---- sizes
-// ---------------------------------------------------------------------------------------
+// ---- sizes ------------------------------------------------------------------------------------
 
 typedef struct ml_sizes {
     size_t T, B, E, H, L, D; // D: directions
@@ -19,8 +18,7 @@ ml_sizes ml_sizes_of(const ml_call *call);
 // Numbers that a step of a layer's input is wide.
 size_t ml_input_width(const ml_sizes *n, size_t layer);
 
-// ---- parameters
-// ----------------------------------------------------------------------------------
+// ---- parameters -------------------------------------------------------------------------------
 
 // A place is one direction of one layer: layer * D + direction. Each has these parameters.
 enum { ML_W_IH, ML_W_HH, ML_B_IH, ML_B_HH };
@@ -30,8 +28,7 @@ const ml_real *ml_param_at(const ml_call *call, size_t place, int kind);
 // NULL when the gradient is not wanted; *beta is 1 when it is added to, else 0.
 ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta);
 
-// ---- memory
-// --------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------
 
 // What one direction of one layer keeps. The states have a slot before each step and one after the
 // last: a step at time t reads slot t and writes slot t + 1, or, in the reverse direction, reads
@@ -82,8 +79,7 @@ ml_rows ml_output_rows(const ml_call *call, const ml_sizes *n, ml_real *data, si
 // The same for a time-major array of our own.
 ml_rows ml_own_rows(const ml_sizes *n, ml_real *data, size_t direction);
 
-// ---- time
-// ----------------------------------------------------------------------------------------
+// ---- time -------------------------------------------------------------------------------------
 
 // One direction of one layer on its way through time.
 typedef struct ml_scan {
@@ -114,5 +110,15 @@ void ml_scan_backward(const ml_scan *scan);
 // Slots of the state that the step at time t reads and writes.
 size_t ml_slot_before(const ml_direction *memory, size_t t);
 size_t ml_slot_after(const ml_direction *memory, size_t t);
+
+// ---- what both passes set up ------------------------------------------------------------------
+
+// The walk of one place; y, dh_n and what its slots begin with are the caller's to fill.
+ml_scan ml_make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n,
+                     const ml_scratch *s, const ml_layer_memory *memory, size_t place);
+
+// Dropout on the input of a layer above the first, or on its gradient, in place; nothing where this
+// call has none.
+void ml_drop_input(const ml_call *call, const ml_sizes *n, size_t layer, ml_real *x);
 
 #endif

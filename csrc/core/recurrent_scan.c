@@ -83,8 +83,7 @@ static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)
                               : rows->data + t * rows->time + it->row * rows->batch + it->unit;
 }
 
-// ---- forward
-// -------------------------------------------------------------------------------------
+// ---- forward ----------------------------------------------------------------------------------
 
 static void forward_item(const grid *g, const item *it, size_t step)
 {
@@ -119,8 +118,7 @@ static void forward_item(const grid *g, const item *it, size_t step)
     s->cell->forward(g->kernels, s->config)(&cell);
 }
 
-// ---- backward
-// ------------------------------------------------------------------------------------
+// ---- backward ---------------------------------------------------------------------------------
 
 static void backward_item(const grid *g, const item *it, size_t step)
 {
@@ -159,8 +157,7 @@ static void backward_item(const grid *g, const item *it, size_t step)
     s->cell->backward(g->kernels, s->config)(&cell);
 }
 
-// ---- time
-// ----------------------------------------------------------------------------------------
+// ---- time -------------------------------------------------------------------------------------
 
 static void walk(const grid *g, ml_team *team, size_t rank, size_t size, int back)
 {

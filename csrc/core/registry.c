@@ -49,7 +49,7 @@ const char *ml_layer_incomplete(const ml_layer *layer)
     return NULL;
 }
 
-// ---- settings ----------------------------------------------------------------------------------
+// ---- settings ---------------------------------------------------------------------------------
 
 static void store(const ml_field *field, void *config, double value)
 {
@@ -117,7 +117,7 @@ int ml_config_set(const ml_layer *layer, void *config, const char *name, double 
     return ML_OK;
 }
 
-// ---- helpers -----------------------------------------------------------------------------------
+// ---- helpers ----------------------------------------------------------------------------------
 
 size_t ml_array_size(const ml_array *array)
 {

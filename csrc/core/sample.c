@@ -16,7 +16,7 @@ typedef struct candidate {
     uint32_t id;
 } candidate;
 
-// ---- checks ------------------------------------------------------------------------------------
+// ---- checks -----------------------------------------------------------------------------------
 
 static int check_sampler(const ml_sampler *sampler, ml_error *err)
 {
@@ -63,7 +63,7 @@ static int check(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
     return ML_OK;
 }
 
-// ---- filters -----------------------------------------------------------------------------------
+// ---- filters ----------------------------------------------------------------------------------
 
 static int ranks_before(const candidate *a, const candidate *b)
 {
@@ -174,7 +174,7 @@ static int all_weights(const ml_real *logits, size_t vocab, const ml_sampler *sa
     return ML_OK;
 }
 
-// ---- public ------------------------------------------------------------------------------------
+// ---- public -----------------------------------------------------------------------------------
 
 static double sum_of(const double *x, size_t n)
 {

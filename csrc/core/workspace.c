@@ -5,7 +5,7 @@
 
 #include "platform.h"
 
-// ---- the cache of buffers ----------------------------------------------------------------------
+// ---- the cache of buffers ---------------------------------------------------------------------
 
 // Sizes are rounded up to one of eight steps between powers of two: at most an eighth is wasted,
 // and requests that vary a little share buffers.
@@ -132,7 +132,7 @@ ml_buffer_stats ml_buffer_get_stats(void)
     return stats;
 }
 
-// ---- the arena ---------------------------------------------------------------------------------
+// ---- the arena --------------------------------------------------------------------------------
 
 ml_real *ml_arena_reals(ml_arena *arena, size_t count)
 {

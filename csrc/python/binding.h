@@ -25,8 +25,7 @@ typedef struct ml_module_state {
 extern struct PyModuleDef ml_module;
 ml_module_state *ml_state_of(PyTypeObject *type);
 
-// ---- convert.c
-// -----------------------------------------------------------------------------------
+// ---- convert.c --------------------------------------------------------------------------------
 
 // Raises the Python exception for an error of the core; returns -1, so that it can end a function.
 int ml_raise(const ml_error *err);
@@ -55,8 +54,7 @@ ml_array ml_view(PyArrayObject *array);
 // The one place where the GIL is released: runs a kernel with tiny numbers flushed to zero.
 int ml_without_gil(int (*kernel)(void *ctx, ml_error *err), void *ctx, ml_error *err);
 
-// ---- the parts of the module
-// ---------------------------------------------------------------------
+// ---- the parts of the module ------------------------------------------------------------------
 
 int ml_add_layer_types(PyObject *module); // layer_object.c
 int ml_add_ngram_type(PyObject *module);  // ngram_object.c

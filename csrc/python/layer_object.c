@@ -5,8 +5,7 @@
 
 enum { MAX_PARAMS = 1 << 16 };
 
-// ---- Layer
-// ---------------------------------------------------------------------------------------
+// ---- Layer ------------------------------------------------------------------------------------
 
 static void layer_dealloc(LayerObject *self)
 {
@@ -154,8 +153,7 @@ static PyObject *layer_params(LayerObject *self, void *closure)
     return tuple;
 }
 
-// ---- forward
-// -------------------------------------------------------------------------------------
+// ---- forward ----------------------------------------------------------------------------------
 
 // A message's name for an array: "lstm: h_0".
 static const char *full_name(const LayerObject *self, const char *part, char *text, size_t size)
@@ -325,8 +323,7 @@ static PyObject *layer_forward(LayerObject *self, PyObject *args, PyObject *kwar
     return result;
 }
 
-// ---- types
-// ---------------------------------------------------------------------------------------
+// ---- types ------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(
     layer_doc,

@@ -9,8 +9,7 @@
 #include "../core/pool.h"
 #include "../core/workspace.h"
 
-// ---- functions that are not kernels
-// --------------------------------------------------------------
+// ---- functions that are not kernels -----------------------------------------------------------
 
 PyDoc_STRVAR(empty_doc,
              "empty($module, shape, /)\n--\n\n"
@@ -130,8 +129,7 @@ static PyMethodDef module_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-// ---- tables that Python reads instead of writing them again
-// ----------------------------------------
+// ---- tables that Python reads instead of writing them again -----------------------------------
 
 // Adds a value and lets go of it; -1 where it is NULL.
 static int add_value(PyObject *module, const char *name, PyObject *value)
@@ -194,8 +192,7 @@ static int check_isa(void)
     return -1;
 }
 
-// ---- the module
-// ------------------------------------------------------------------------------------
+// ---- the module -------------------------------------------------------------------------------
 
 ml_module_state *ml_state_of(PyTypeObject *type)
 {

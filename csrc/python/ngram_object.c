@@ -24,8 +24,7 @@ static int take(NGramObject *self)
 
 static void let_go(NGramObject *self) { atomic_flag_clear(&self->in_use); }
 
-// ---- work in slices
-// ------------------------------------------------------------------------------
+// ---- work in slices ---------------------------------------------------------------------------
 
 typedef struct slice {
     ml_ngram *model;
@@ -72,8 +71,7 @@ static PyArrayObject *ids_of(PyObject *object, const char *name)
     return ids;
 }
 
-// ---- methods
-// -------------------------------------------------------------------------------------
+// ---- methods ----------------------------------------------------------------------------------
 
 PyDoc_STRVAR(fit_doc,
              "fit($self, ids, /)\n--\n\n"
@@ -195,8 +193,7 @@ static PyObject *ngram_distribution(NGramObject *self, PyObject *object)
     return result;
 }
 
-// ---- the type
-// ------------------------------------------------------------------------------------
+// ---- the type ---------------------------------------------------------------------------------
 
 static PyObject *ngram_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {

@@ -37,8 +37,7 @@ static PyObject *none_after(int code)
     Py_RETURN_NONE;
 }
 
-// ---- optimizer steps
-// -----------------------------------------------------------------------------
+// ---- optimizer steps --------------------------------------------------------------------------
 
 const char py_sgd_step_doc[] = PyDoc_STR(
     "sgd_step($module, params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0,\n"
@@ -177,8 +176,7 @@ PyObject *py_rmsprop_step(PyObject *module, PyObject *args, PyObject *kwargs)
     return none_after(with_lists(&lists, rmsprop, &config));
 }
 
-// ---- gradients
-// -----------------------------------------------------------------------------------
+// ---- gradients --------------------------------------------------------------------------------
 
 const char py_grad_norm_doc[] =
     PyDoc_STR("grad_norm($module, grads, norm_type=2.0)\n--\n\n"

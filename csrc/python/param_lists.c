@@ -21,8 +21,7 @@ static PyArrayObject *array_at(const array_list *list, size_t i)
     return (PyArrayObject *)PyTuple_GET_ITEM(list->arrays, (Py_ssize_t)i);
 }
 
-// ---- kinds and shapes
-// ----------------------------------------------------------------------------
+// ---- kinds and shapes -------------------------------------------------------------------------
 
 // Checks array i of a list; its shape must be that of the array beside it in `first`.
 static int check_array(const array_list *list, const array_list *first, size_t i)
@@ -63,8 +62,7 @@ static int open_list(array_list *list, const array_list *first)
     return 0;
 }
 
-// ---- overlap
-// -------------------------------------------------------------------------------------
+// ---- overlap ----------------------------------------------------------------------------------
 
 typedef struct span {
     const char *begin, *end;
@@ -125,8 +123,7 @@ static int check_overlap(const param_lists *lists)
     return result;
 }
 
-// ---- public
-// --------------------------------------------------------------------------------------
+// ---- public -----------------------------------------------------------------------------------
 
 static ml_real *data_at(const array_list *list, size_t i)
 {

@@ -28,8 +28,7 @@ int ml_to_count(PyObject *object, void *count)
     return 1;
 }
 
-// ---- random numbers
-// ------------------------------------------------------------------------------
+// ---- random numbers ---------------------------------------------------------------------------
 
 const char py_philox_doc[] = PyDoc_STR(
     "philox($module, seed, stream, index)\n--\n\n"
@@ -53,8 +52,7 @@ PyObject *py_philox(PyObject *module, PyObject *args, PyObject *kwargs)
                          (unsigned long)words[2], (unsigned long)words[3]);
 }
 
-// ---- sampling
-// ------------------------------------------------------------------------------------
+// ---- sampling ---------------------------------------------------------------------------------
 
 typedef struct sample_call {
     PyArrayObject *logits; // owned

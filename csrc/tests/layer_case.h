@@ -41,7 +41,7 @@ typedef struct layer_run {
     ml_error err;
 } layer_run;
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------
 
 // A block of the tests' own, filled with bytes that read as NaN.
 static inline void *nan_block(size_t bytes)
@@ -81,13 +81,12 @@ static inline void random_ids(ml_array *array, const layer_case *c)
     array->data = id;
 }
 
-// ---- a run ---------------------------------------------------------------------------------------
+// ---- a run ------------------------------------------------------------------------------------
 
-// The inputs that have a gradient: not ids, and not the weights of classes, which are constants.
 static inline int has_gradient(const layer_run *run, size_t input)
 {
-    return run->call.input[input].data != NULL && run->layer->input[input].dtype == ML_REALS &&
-           strcmp(run->layer->input[input].name, "weight") != 0;
+    const ml_port *port = &run->layer->input[input];
+    return run->call.input[input].data != NULL && port->dtype == ML_REALS && !port->constant;
 }
 
 static inline void run_make_inputs(layer_run *run)
@@ -114,7 +113,7 @@ static inline void run_make_params(layer_run *run)
         abort();
     for (size_t i = 0; i < run->params; i++) {
         ml_param_spec spec;
-        run->layer->describe(run->config, i, &spec);
+        run->layer->describe(run->layer, run->config, i, &spec);
         run->param[i] = (ml_array){.ndim = spec.ndim, .shape = {spec.shape[0], spec.shape[1]}};
         random_array(&run->param[i], 10 + i);
     }
@@ -137,7 +136,8 @@ static inline int run_open(layer_run *run, const layer_case *c, int need_grad)
         if (code != ML_OK)
             return code;
     }
-    run->call = (ml_call){.config = run->config, .training = c->training, .need_grad = need_grad,
+    run->call = (ml_call){.layer = run->layer,
+                          .config = run->config, .training = c->training, .need_grad = need_grad,
                           .seed = 11, .stream = 3};
     run_make_inputs(run);
     run_make_params(run);

@@ -19,7 +19,7 @@ static size_t list_pairs(layer_run *run, pair *pairs)
         }
     for (size_t i = 0; i < run->params; i++) {
         ml_param_spec spec;
-        run->layer->describe(run->config, i, &spec);
+        run->layer->describe(run->layer, run->config, i, &spec);
         pairs[n] = (pair){.value = &run->param[i], .grad = &run->grad_param[i]};
         snprintf(pairs[n++].name, sizeof pairs->name, "%s", spec.name);
     }
@@ -49,7 +49,7 @@ static int same_bits(const ml_array *array, const double *values)
     return memcmp(array->data, values, ml_array_size(array) * sizeof *values) == 0;
 }
 
-// ---- finite differences --------------------------------------------------------------------------
+// ---- finite differences -----------------------------------------------------------------------
 
 // L = sum over all outputs of output * its gradient: so the gradient of L is what backward computes.
 static double objective(layer_run *run)
@@ -110,7 +110,7 @@ static void check_gradients(const layer_case *c)
 
 static void test_gradients_equal_finite_differences(void) { for_each_case(check_gradients); }
 
-// ---- every kind ----------------------------------------------------------------------------------
+// ---- every kind -------------------------------------------------------------------------------
 
 static const char *wanted_kind;
 static size_t cases_of_kind;
@@ -128,7 +128,7 @@ static void test_every_kind_has_a_case(void)
     }
 }
 
-// ---- what backward promises ----------------------------------------------------------------------
+// ---- what backward promises -------------------------------------------------------------------
 
 static void check_accumulate(const layer_case *c)
 {

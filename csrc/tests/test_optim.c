@@ -61,7 +61,7 @@ static double largest_difference(const ml_real *got, const double *expected, siz
     return largest;
 }
 
-// ---- steps: one element in double beside the kernel ---------------------------------------------
+// ---- steps: one element in double beside the kernel -------------------------------------------
 
 typedef double reference(ml_param p, size_t k, const void *config);
 
@@ -282,7 +282,7 @@ static void test_same_bits_for_any_number_of_threads(void)
     free(first.block);
 }
 
-// ---- gradients ----------------------------------------------------------------------------------
+// ---- gradients --------------------------------------------------------------------------------
 
 static double naive_norm(const model *m, double p)
 {

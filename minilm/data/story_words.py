@@ -80,9 +80,9 @@ def _people(women: str, men: str) -> tuple[Entity, ...]:
     )
 
 
-HEROES = _people("Ada Clara Elsa Flora Mira Rosa", "Bruno Emil Hugo Jonas Otto Peter")
-FRIENDS = _people("Anna Greta Lena Nell Thea", "Carl Ivan Leo Oscar Simon")
-OTHERS = _people("Edith Hanna Ida Nora", "Albert Felix Martin Tom")
+HEROES = _people("Ada Elsa Mira Rosa", "Bruno Emil Hugo Otto")
+FRIENDS = _people("Anna Greta Lena Thea", "Carl Leo Oscar Simon")
+OTHERS = _people("Edith Ida Nora", "Felix Martin Tom")
 
 JOBS = (
     _job("baker", "in bakery"),

@@ -17,8 +17,7 @@ promise, and then takes the inputs of the head in their place.
 A promise must be kept even if the weights change first: ``optimizer.step()`` overwrites them while
 ``outputs`` of this step may still be around. So a deferred output is registered, weakly, with the
 memory that it depends on. Whoever overwrites that memory announces it (`Tensor._before_write`),
-and the deferred output, if it is still alive, copies the old values. From then on it is computed
-from its copies, and no longer fused.
+and the deferred output, if it is still alive, copies the old values and is computed from these.
 """
 
 from __future__ import annotations
@@ -120,11 +119,6 @@ class DeferredLinear(_Deferred):
         for memory in self._unchanged:
             memory.add_dependent(self)
 
-    @property
-    def is_frozen(self) -> bool:
-        """Whether something was overwritten since, so that copies of it are used."""
-        return len(self._unchanged) < len(self.operands.versions)
-
     def freeze(self, memory: Memory) -> None:
         """Copy what is in this memory: it is about to be overwritten."""
         for i, (operand_memory, _) in enumerate(self.operands.versions):
@@ -166,13 +160,12 @@ def defer_linear(call: LayerCall, operands: Operands) -> Tensor:
 def head_of(logits: Tensor) -> Operands | None:
     """Return what logits (rows, classes) would be computed from.
 
-    None if they were computed already, if something that they depend on has changed since, or if
-    they were cut from the tape on the way.
+    None if they were computed already, or if they were cut from the tape on the way.
     """
     deferred = logits._deferred
     while isinstance(deferred, DeferredView):
         deferred = deferred.base._deferred
-    if not isinstance(deferred, DeferredLinear) or deferred.is_frozen:
+    if not isinstance(deferred, DeferredLinear):
         return None
     operands = deferred.operands
     cut = is_grad_enabled() and operands.require_grad and not logits.requires_grad

@@ -4,7 +4,7 @@
 #include "simd.h"
 #include "vmath.h"
 
-// ---- rnn: h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) ---------------------------------------
+// ---- rnn: h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) --------------------------------------
 
 ML_INLINE void rnn_forward(const ml_cell_forward *s, int relu)
 {
@@ -54,7 +54,7 @@ ML_INLINE void rnn_backward(const ml_cell_backward *s, int relu)
 void ML_KERNEL(rnn_tanh_backward)(const ml_cell_backward *s) { rnn_backward(s, 0); }
 void ML_KERNEL(rnn_relu_backward)(const ml_cell_backward *s) { rnn_backward(s, 1); }
 
-// ---- lstm (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000) -------------
+// ---- lstm (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000) -----------
 //
 //     i, f, o = sigma(W_ih x_t + W_hh h_{t-1} + b),  g = tanh(...)      saved in the order i, f, g,
 //     o c_t = f * c_{t-1} + i * g h_t = o * tanh(c_t)
@@ -115,7 +115,7 @@ void ML_KERNEL(lstm_backward)(const ml_cell_backward *s)
     }
 }
 
-// ---- gru (Cho et al. 2014, in the form of cuDNN: the reset gate acts after the product) ---------
+// ---- gru (Cho et al. 2014, in the form of cuDNN: the reset gate acts after the product) -------
 //
 //     r, z = sigma(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 //     q = W_hn h_{t-1} + b_hn

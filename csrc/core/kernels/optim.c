@@ -17,7 +17,7 @@
 
 ML_INLINE ml_real sign_of(int maximize) { return maximize ? -1 : 1; }
 
-// ---- steps -------------------------------------------------------------------------------------
+// ---- steps ------------------------------------------------------------------------------------
 
 // The switches are constants in each call below, so that each loop is compiled without branches.
 ML_INLINE void sgd(const ml_param *chunk, const ml_sgd *c, int momentum, int first, int nesterov)
@@ -147,7 +147,7 @@ void ML_KERNEL(rmsprop_step)(const ml_param *chunk, const void *config)
         centered ? rmsprop(chunk, c, 1, 0) : rmsprop(chunk, c, 0, 0);
 }
 
-// ---- gradients ---------------------------------------------------------------------------------
+// ---- gradients --------------------------------------------------------------------------------
 
 void ML_KERNEL(grad_scale)(const ml_param *chunk, const void *config)
 {

@@ -1,0 +1,140 @@
+// The backward pass of stacks of recurrent layers: from the last layer to the first, each
+// direction's walk back through time, then the products that make the gradients of weights and
+// inputs.
+#include <stdlib.h>
+#include <string.h>
+
+#include "gemm.h"
+#include "recurrent_layout.h"
+#include "rows.h"
+
+// dW_ih = dgates^T x,  dW_hh = dgates^T h_{t-1},  db = sum_t dgates
+static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                            size_t place, const ml_real *x, size_t width, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
+    const ml_real *hidden = scan->dgates + cell->hidden_column * H;
+    const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
+    ml_real beta, *grad = ml_grad_at(call, place, ML_W_HH, &beta);
+    int code = ML_OK;
+    if (grad != NULL)
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta,
+                       grad, H, err);
+    grad = ml_grad_at(call, place, ML_W_IH, &beta);
+    for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        code =
+            ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H,
+                    S * H, x, width, beta, grad + run.row * H * width, width, err);
+    }
+    if (!c->bias || code != ML_OK)
+        return code;
+    if ((grad = ml_grad_at(call, place, ML_B_HH, &beta)) != NULL)
+        ml_column_sums(N, cell->gates * H, S * H, hidden, beta != 0, grad);
+    if ((grad = ml_grad_at(call, place, ML_B_IH, &beta)) != NULL)
+        for (size_t r = 0; r < cell->runs; r++) {
+            const ml_gate_run run = cell->input_run[r];
+            ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, beta != 0,
+                           grad + run.row * H);
+        }
+    return ML_OK;
+}
+
+// dx (+)= dgates W_ih
+static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                          size_t place, size_t width, int add, ml_real *dx, ml_error *err)
+{
+    const size_t H = scan->H, S = cell->saved;
+    const ml_real *w_ih = ml_param_at(call, place, ML_W_IH);
+    int code = ML_OK;
+    for (size_t r = 0; r < cell->runs && code == ML_OK; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, scan->T * scan->B, width, run.count * H,
+                       scan->dgates + run.column * H, S * H, w_ih + run.row * H * width, width,
+                       add || r > 0 ? 1 : 0, dx, width, err);
+    }
+    return code;
+}
+
+// dh_0 = dgates of the first step W_hh + what skipped it;  dc_0 = carry
+static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *scan, size_t place,
+                           ml_error *err)
+{
+    const size_t B = scan->B, H = scan->H, S = cell->saved, size = B * H;
+    const size_t first = scan->memory.reverse ? scan->T - 1 : 0;
+    const ml_real *dgates = scan->dgates + first * B * S * H + cell->hidden_column * H;
+    int code = ML_OK;
+    if (call->grad_input[1].data != NULL) {
+        ml_real *dh = (ml_real *)call->grad_input[1].data + place * size;
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H, scan->w_hh,
+                       H, 0, dh, H, err);
+        if (!cell->has_c)
+            ml_scale(size, 1, scan->carry, 1, dh);
+    }
+    if (cell->has_c && call->grad_input[2].data != NULL)
+        memcpy((ml_real *)call->grad_input[2].data + place * size, scan->carry,
+               size * sizeof *scan->carry);
+    return code;
+}
+
+// dy: gradient of the layer's output; dx: of its input, NULL when nobody wants it.
+static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n,
+                              const ml_scratch *s, const ml_layer_memory *layers, size_t place,
+                              ml_rows dy, ml_real *dx, ml_error *err)
+{
+    const size_t l = place / n->D, size = n->B * n->H;
+    ml_scan scan = ml_make_scan(cell, call, n, s, &layers[l], place);
+    const ml_real *dh_n = call->grad_output[1].data;
+    const ml_real *dc_n = cell->has_c ? call->grad_output[2].data : NULL;
+    scan.y = dy;
+    scan.dh_n = dh_n != NULL ? dh_n + place * size : NULL;
+    if (dc_n != NULL)
+        memcpy(s->carry, dc_n + place * size, size * sizeof *s->carry);
+    else
+        memset(s->carry, 0, size * sizeof *s->carry);
+    ml_scan_backward(&scan);
+
+    int code = weight_gradients(cell, call, &scan, place, ml_layer_input(call, n, layers, l),
+                                ml_input_width(n, l), err);
+    if (code == ML_OK)
+        code = state_gradients(cell, call, &scan, place, err);
+    if (code == ML_OK && dx != NULL)
+        code = input_gradient(cell, call, &scan, place, ml_input_width(n, l), place % n->D == 1, dx,
+                              err);
+    return code;
+}
+
+int ml_recurrent_backward(ml_call *call, ml_error *err)
+{
+    const ml_cell *cell = call->layer->family;
+    const ml_recurrent_config *c = call->config;
+    const ml_sizes n = ml_sizes_of(call);
+    ml_layer_memory *layers = calloc(n.L, sizeof *layers);
+    if (layers == NULL)
+        return ml_fail(err, ML_ERR_MEMORY, "%s: no memory for %zu layers", call->layer->name, n.L);
+    ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
+    const ml_scratch s = ml_lay_out_scratch(cell, &n, 1, &workspace);
+    ml_lay_out_layers(cell, call, &n, &saved, layers);
+
+    ml_real *wanted = call->grad_input[0].data;
+    const int swapped = c->batch_first && n.B > 1 && n.T > 1;
+    int code = ML_OK;
+    for (size_t l = n.L; l-- > 0 && code == ML_OK;) {
+        ml_real *above = s.dx[(l + 1) % 2]; // the gradient of the input of layer l + 1
+        ml_real *dx = l > 0 || swapped ? s.dx[l % 2] : wanted;
+        if (l == 0 && wanted == NULL)
+            dx = NULL;
+        for (size_t d = 0; d < n.D && code == ML_OK; d++) {
+            ml_rows dy = l + 1 == n.L ? ml_output_rows(call, &n, call->grad_output[0].data, d)
+                                      : ml_own_rows(&n, above, d);
+            code = backward_direction(cell, call, &n, &s, layers, l * n.D + d, dy, dx, err);
+        }
+        if (l > 0)
+            ml_drop_input(call, &n, l, dx);
+    }
+    if (code == ML_OK && swapped && wanted != NULL)
+        ml_swap_axes(n.T, n.B, n.E, s.dx[0], wanted);
+    free(layers);
+    return code;
+}
