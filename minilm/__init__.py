@@ -112,8 +112,6 @@ from minilm.random import initial_seed as initial_seed
 from minilm.random import manual_seed as manual_seed
 from minilm.random import seed as seed
 from minilm.random import set_rng_state as set_rng_state
-from minilm.serialization import load as load
-from minilm.serialization import save as save
 from minilm.tensor import Tensor as Tensor
 
 # PyTorch's names of dtypes that are names of Python's types as well.
@@ -126,6 +124,8 @@ if TYPE_CHECKING:
     from minilm.runtime import get_num_threads as get_num_threads
     from minilm.runtime import set_num_threads as set_num_threads
     from minilm.runtime import show_config as show_config
+    from minilm.serialization import load as load
+    from minilm.serialization import save as save
     from minilm.training.loop import train as train
     from minilm.training.loop import validate as validate
 
@@ -134,6 +134,8 @@ _LAZY = {
     "TextDataset": "minilm.data.dataset",
     "Vocab": "minilm.data.vocab",
     "get_num_threads": "minilm.runtime",
+    "load": "minilm.serialization",
+    "save": "minilm.serialization",
     "set_num_threads": "minilm.runtime",
     "show_config": "minilm.runtime",
     "train": "minilm.training.loop",

@@ -6,7 +6,7 @@ not the numbers that PyTorch draws from the same seed.
 
 from __future__ import annotations
 
-import secrets
+import os
 import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,12 +43,19 @@ class Generator:
         """Start the stream again from `seed`, and return the generator."""
         self._seed = int(seed) % _WORD  # as PyTorch: negative seeds count from the end
         self._dropout_calls = 0
-        self._draws = np.random.Generator(np.random.Philox(self._seed))
+        self._stream: np.random.Generator | None = None
         return self
+
+    @property
+    def _draws(self) -> np.random.Generator:
+        """NumPy's generator, made at first use: importing it takes longer than all of minilm."""
+        if self._stream is None:
+            self._stream = np.random.Generator(np.random.Philox(self._seed))
+        return self._stream
 
     def seed(self) -> int:
         """Start the stream from a seed that the system supplies, and return that seed."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
         return self._seed
 
     def initial_seed(self) -> int:

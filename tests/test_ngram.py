@@ -1,6 +1,8 @@
 """N-gram models against their slow twin, and on real text."""
 
 import math
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -181,3 +183,47 @@ def test_generated_tokens_are_as_frequent_as_they_should_be():
 def test_generation_refuses_a_negative_length():
     with pytest.raises(ValueError, match="max_new_tokens.*-1"):
         NGramModel(2, 3).fit([0, 1, 2]).generate([0], max_new_tokens=-1)
+
+
+# --- long calls ---
+
+
+@pytest.fixture
+def long_text():
+    """A text that takes about a second to count: nearly all of its n-grams are different."""
+    return np.random.default_rng(0).integers(0, 50, 500_000)
+
+
+def test_a_second_thread_is_turned_away(long_text):
+    model = NGramModel(6, 50).fit([0, 1])
+    thread = threading.Thread(target=model.fit, args=(long_text,))
+    thread.start()
+    refused = 0
+    while thread.is_alive():
+        try:
+            model.distribution([0])
+        except RuntimeError as error:
+            assert "another thread" in str(error)
+            refused += 1
+    thread.join()
+    assert refused > 0
+    assert model.distribution(long_text[:5]).sum() == pytest.approx(1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals on this system")
+def test_ctrl_c_stops_a_fit_and_leaves_the_counts(long_text):
+    model = NGramModel(6, 50).fit([0, 1, 0, 1])
+    before = model.distribution([0])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(long_text)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    np.testing.assert_array_equal(model.distribution([0]), before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import minilm
 import minilm.nn.functional as F
 from minilm import Tensor, nn, optim
-from minilm.nn.deferred import MIN_DEFERRED_BYTES, Layout
+from minilm.nn.deferred import MIN_DEFERRED_BYTES
 
 B, T, H, V = 3, 4, 5, 7
 
@@ -423,43 +422,3 @@ def test_the_tutorials_loop_reading_old_outputs(eagerly) -> None:
     for (loss, outputs), (eager_loss, eager_outputs) in zip(run(), eagerly(run), strict=True):
         assert abs(loss - eager_loss) < 1e-5
         np.testing.assert_allclose(outputs, eager_outputs, atol=1e-5)
-
-
-# --- layouts --------------------------------------------------------------------------------------
-
-
-LAYOUTS = [
-    Layout(lead, 5, class_axis)
-    for lead in ((), (6,), (2, 3), (2, 3, 4))
-    for class_axis in range(len(lead) + 1)
-]
-
-
-def rows_of(layout: Layout) -> np.ndarray:
-    """The array that this layout describes: rows of numbers in their order."""
-    rows = np.arange(np.prod(layout.lead, dtype=int) * 5).reshape(*layout.lead, 5)
-    return np.moveaxis(rows, -1, layout.class_axis)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_a_permuted_layout_describes_the_permuted_array(layout: Layout) -> None:
-    array = rows_of(layout)
-    assert array.shape == layout.shape
-    for dims in itertools.permutations(range(array.ndim)):
-        permuted = layout.permuted(tuple(dim - array.ndim for dim in dims))
-        if permuted is not None:
-            assert np.array_equal(rows_of(permuted), array.transpose(dims))
-    assert layout.permuted(tuple(range(array.ndim))) == layout
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-@pytest.mark.parametrize(
-    "shape", [(-1, 5), (30,), (6, 5), (3, 2, 5), (5, 6), (1, -1, 5), (-1,), (7, 5), (2, -1, -1)]
-)
-def test_a_reshaped_layout_describes_the_reshaped_array(layout: Layout, shape) -> None:
-    array = rows_of(layout)
-    reshaped = layout.reshaped(shape)
-    if reshaped is not None:
-        assert np.array_equal(rows_of(reshaped), array.reshape(shape))
-    elif layout.class_axis == len(layout.lead) and shape in ((-1, 5), (1, -1, 5)):
-        raise AssertionError("these keep the rows whole")

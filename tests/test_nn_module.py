@@ -241,7 +241,7 @@ def test_moves_that_do_nothing() -> None:
             "bidirectional=True)",
         ),
         (lambda: nn.Dropout(0.1), "Dropout(p=0.1, inplace=False)"),
-        (lambda: nn.LayerNorm(4), "LayerNorm((4,), eps=1e-05, elementwise_affine=True)"),
+        (lambda: nn.LayerNorm(4), "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)"),
         (lambda: nn.GELU("tanh"), "GELU(approximate='tanh')"),
         (lambda: nn.Softmax(dim=-1), "Softmax(dim=-1)"),
         (lambda: nn.CrossEntropyLoss(), "CrossEntropyLoss()"),

@@ -20,31 +20,46 @@ static size_t total_size(const ml_param *params, size_t count)
 
 static ml_real *shifted(ml_real *array, size_t by) { return array == NULL ? NULL : array + by; }
 
-// The elements [begin, end) of a parameter.
-static ml_param part_of(ml_param param, size_t begin, size_t end)
+// What a parameter, with `first` elements before it, has in [begin, end) of all elements.
+static ml_param part_of(const ml_param *param, size_t first, size_t begin, size_t end)
 {
-    param.value = shifted(param.value, begin);
-    param.grad = shifted(param.grad, begin);
+    size_t to = end - first < param->size ? end - first : param->size;
+    size_t from = begin > first ? begin - first : 0;
+    if (from > to)
+        from = to;
+    ml_param part = *param;
+    part.size = to - from;
+    part.value = shifted(param->value, from);
+    part.grad = shifted(param->grad, from);
     for (int i = 0; i < 3; i++)
-        param.state[i] = shifted(param.state[i], begin);
-    param.size = end - begin;
-    return param;
+        part.state[i] = shifted(param->state[i], from);
+    return part;
 }
 
-// Sets *part to what the first parameter from *next on has in [begin, end) of all elements, with
-// *start elements before it, and moves on; 0 when there is nothing more.
-static int next_part(const ml_param **next, size_t *start, size_t begin, size_t end, ml_param *part)
+typedef void update_fn(const ml_param *part, const void *config);
+
+typedef struct update {
+    const ml_param *params;
+    update_fn *kernel;
+    const void *config;
+} update;
+
+static void update_range(void *ctx, size_t begin, size_t end)
 {
-    while (*start < end) {
-        const ml_param *param = (*next)++;
-        size_t first = *start, last = first + param->size;
-        *start = last;
-        if (last > begin && first < last) {
-            *part = part_of(*param, begin > first ? begin - first : 0, (end < last ? end : last) - first);
-            return 1;
-        }
+    const update *u = ctx;
+    size_t first = 0;
+    for (const ml_param *param = u->params; first < end; first += param++->size) {
+        ml_param part = part_of(param, first, begin, end);
+        if (part.size > 0)
+            u->kernel(&part, u->config);
     }
-    return 0;
+}
+
+static int update_all(const ml_param *params, size_t count, update_fn *kernel, const void *config)
+{
+    update u = {params, kernel, config};
+    ml_parallel_ranges(total_size(params, count), CHUNK, update_range, &u);
+    return ML_OK;
 }
 
 // ---- steps ------------------------------------------------------------------------------------
@@ -97,36 +112,47 @@ int ml_grad_clip(const ml_param *params, size_t count, double value, ml_error *e
 
 typedef struct reduction {
     const ml_param *params;
-    double (*kernel)(const ml_param *chunk, double p);
+    double (*kernel)(const ml_param *part, double p);
     double p;
-    double *sums; // (chunks,)
+    double *sums; // (chunks,), or the largest of each for p = INFINITY
 } reduction;
 
-static void sum_chunk(void *ctx, size_t index)
+// Sums are added; of largest ones the larger is taken, or NaN if either is.
+static double combine(double p, double a, double b)
 {
-    const reduction *r = ctx;
-    ml_param chunk = chunk_at(r->params, index);
-    r->sums[index] = r->kernel(&chunk, r->p);
+    if (isinf(p))
+        return isnan(a) || a > b ? a : b;
+    return a + b;
 }
 
-// The larger of two, or NaN if either is.
-static double max_or_nan(double a, double b) { return isnan(a) || a > b ? a : b; }
+static void sum_range(void *ctx, size_t begin, size_t end)
+{
+    const reduction *r = ctx;
+    double sum = 0;
+    size_t first = 0;
+    for (const ml_param *param = r->params; first < end; first += param++->size) {
+        ml_param part = part_of(param, first, begin, end);
+        if (part.size > 0)
+            sum = combine(r->p, r->kernel(&part, r->p), sum);
+    }
+    r->sums[begin / CHUNK] = sum;
+}
 
 int ml_grad_norm(const ml_param *params, size_t count, double p, double *norm, ml_error *err)
 {
     if (!(p > 0))
         return ml_fail(err, ML_ERR_VALUE, "norm_type: expected a number above 0, or inf, got %g",
                        p);
-    size_t chunks = count_chunks(params, count);
-    double *sums = calloc(chunks + 1, sizeof *sums);
+    size_t size = total_size(params, count), chunks = size / CHUNK + 1;
+    double *sums = calloc(chunks, sizeof *sums);
     if (sums == NULL)
         return ml_fail(err, ML_ERR_MEMORY, "grad_norm: no memory for %zu partial sums", chunks);
 
     reduction r = {params, ml_kernels_get()->grad_sum, p, sums};
-    ml_parallel_for(chunks, sum_chunk, &r);
+    ml_parallel_ranges(size, CHUNK, sum_range, &r);
     double total = 0;
     for (size_t i = 0; i < chunks; i++) // in order: the same bits for any number of threads
-        total = isinf(p) ? max_or_nan(sums[i], total) : total + sums[i];
+        total = combine(p, sums[i], total);
     *norm = isinf(p) ? total : p == 2 ? sqrt(total) : pow(total, 1 / p);
     free(sums);
     return ML_OK;

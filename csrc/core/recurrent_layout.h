@@ -49,8 +49,8 @@ typedef struct ml_rows {
 
 // What a layer keeps from forward to backward.
 typedef struct ml_layer_memory {
-    ml_real
-        *x; // (T, B, input width): its input, or NULL where that lies in time-major order elsewhere
+    // (T, B, input width): its input, or NULL where that lies in time-major order elsewhere
+    ml_real *x;
     ml_direction direction[2];
 } ml_layer_memory;
 

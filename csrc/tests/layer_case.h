@@ -28,7 +28,10 @@ typedef struct layer_case {
 } layer_case;
 
 // The shape of an input: AXES(5, 3) is (5, 3).
-#define AXES(...) {NULL, sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}}
+#define AXES(...)                                                                                  \
+    {                                                                                              \
+        NULL, sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), { __VA_ARGS__ }                    \
+    }
 
 typedef struct layer_run {
     const layer_case *c;
@@ -137,8 +140,11 @@ static inline int run_open(layer_run *run, const layer_case *c, int need_grad)
             return code;
     }
     run->call = (ml_call){.layer = run->layer,
-                          .config = run->config, .training = c->training, .need_grad = need_grad,
-                          .seed = 11, .stream = 3};
+                          .config = run->config,
+                          .training = c->training,
+                          .need_grad = need_grad,
+                          .seed = 11,
+                          .stream = 3};
     run_make_inputs(run);
     run_make_params(run);
     return run->layer->prepare(&run->call, &run->err);

@@ -51,7 +51,8 @@ static int same_bits(const ml_array *array, const double *values)
 
 // ---- finite differences -----------------------------------------------------------------------
 
-// L = sum over all outputs of output * its gradient: so the gradient of L is what backward computes.
+// L = sum over all outputs of output * its gradient: so the gradient of L is what backward
+// computes.
 static double objective(layer_run *run)
 {
     double sum = 0;
@@ -109,6 +110,30 @@ static void check_gradients(const layer_case *c)
 }
 
 static void test_gradients_equal_finite_differences(void) { for_each_case(check_gradients); }
+
+// The row of padding_idx is held back on purpose: its gradient is 0, the others are as without.
+static void test_padding_gets_no_gradient(void)
+{
+    enum { ROWS = 7, E = 5, PADDING = 2 };
+    layer_case with = {
+        .name = "padding",
+        .kind = "embedding",
+        .setting = {{"num_embeddings", ROWS}, {"embedding_dim", E}, {"padding_idx", PADDING}},
+        .input = {AXES(19)},
+        .classes = ROWS,
+        .ignored = PADDING};
+    layer_case without = with;
+    without.setting[2].value = -1;
+    layer_run a, b;
+    if (!open_for_backward(&a, &with) || !open_for_backward(&b, &without))
+        return;
+    CHECK(run_backward(&a) == ML_OK && run_backward(&b) == ML_OK);
+    const double *grad = a.grad_param[0].data, *all = b.grad_param[0].data;
+    for (size_t i = 0; i < ROWS * E; i++)
+        CHECK(grad[i] == (i / E == PADDING ? 0 : all[i]));
+    run_close(&a);
+    run_close(&b);
+}
 
 // ---- every kind -------------------------------------------------------------------------------
 
@@ -254,12 +279,16 @@ static void check_without_gradients(const layer_case *c)
     run_close(&without);
 }
 
-static void test_forward_is_the_same_without_gradients(void) { for_each_case(check_without_gradients); }
+static void test_forward_is_the_same_without_gradients(void)
+{
+    for_each_case(check_without_gradients);
+}
 
 int main(void)
 {
     RUN(test_every_kind_has_a_case);
     RUN(test_gradients_equal_finite_differences);
+    RUN(test_padding_gets_no_gradient);
     RUN(test_accumulate_adds);
     RUN(test_gradients_that_nobody_wants_are_skipped);
     RUN(test_a_second_backward_gives_the_same);

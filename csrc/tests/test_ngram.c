@@ -10,7 +10,10 @@ static size_t allocations_left = SIZE_MAX;
 
 static int may_allocate(void) { return allocations_left > 0 && allocations_left--; }
 
-static void *scarce_calloc(size_t n, size_t size) { return may_allocate() ? calloc(n, size) : NULL; }
+static void *scarce_calloc(size_t n, size_t size)
+{
+    return may_allocate() ? calloc(n, size) : NULL;
+}
 
 static void *scarce_realloc(void *block, size_t size)
 {

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-#define MINUS_INF ((ml_real)-INFINITY)
+#define MINUS_INF ((ml_real) - INFINITY)
 
 static const ml_sampler all = {.temperature = 1, .top_k = 0, .top_p = 1};
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 
-def number(kind: type, low: float, high: float = math.inf, *, open_low: bool = False) -> Callable:
+def number(
+    kind: type, low: float, high: float = math.inf, *, open_low: bool = False
+) -> Callable[[str], Any]:
     """Return an argparse type for a number in a range.
 
     Parameters
@@ -79,8 +81,8 @@ def say(message: str) -> None:
 
 def say_unknown(tokenizer: Any, ids: Any, what: str) -> None:
     """Say how many tokens of an input the model does not know."""
-    from minilm.data.tokenizer import UNKNOWN
+    from minilm.data.vocab import UNKNOWN
 
     count = int((ids == tokenizer.token_to_id(UNKNOWN)).sum())
     if count:
-        say(f"{what}: {count:,} of {len(ids):,} tokens are not in the vocabulary, read as {UNKNOWN}")
+        say(f"{what}: {count:,} of {len(ids):,} tokens are unknown, read as {UNKNOWN}")

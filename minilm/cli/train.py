@@ -128,7 +128,11 @@ def _new_folder(corpus: Corpus, model: str) -> Path:
     stem = Path(corpus.name).stem.replace(" ", "-")
     name = f"{stem}-{corpus.level}-{model}"
     names = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
-    return next(folder for folder in (RUNS / name for name in names) if not folder.exists())
+    return next(folder for folder in (RUNS / name for name in names) if _is_free(folder))
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _print(result: dict[str, Any]) -> None:

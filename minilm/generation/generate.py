@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from minilm import _core
+from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of
 from minilm.random import default_generator
-from minilm.grad_mode import no_grad
 from minilm.tensor import Tensor
 
 

@@ -59,7 +59,8 @@ def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
     """
     ids = as_tensor(ids)
     if hasattr(model, "forward_with_state"):
-        return model.forward_with_state(ids, state)
+        logits, state = model.forward_with_state(ids, state)
+        return logits, state
     return logits_of(model(ids)), None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -73,7 +73,11 @@ def save_pretrained(
     }
     if tokenizer is not None:
         files[folder / TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
-    atomic_write_all({path: lambda file, data=data: file.write(data) for path, data in files.items()})
+    atomic_write_all({path: _writer(data) for path, data in files.items()})
+
+
+def _writer(data: bytes) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(data)
 
 
 def from_pretrained(folder: str | Path) -> LanguageModel:

@@ -6,10 +6,14 @@ import operator
 from typing import Any, ClassVar
 
 from minilm import nn
-from minilm.tensor import Tensor
 from minilm.models.base import LanguageModel
+from minilm.tensor import Tensor
 
-CELLS: dict[str, type[nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
+    "rnn": nn.RNN,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
 
 
 class RNNModel(LanguageModel):

@@ -22,14 +22,14 @@ and the deferred output, if it is still alive, copies the old values and is comp
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minilm import _core
 from minilm.grad_mode import is_grad_enabled, set_grad_enabled
 from minilm.nn.layer_call import LayerCall, Operands
+from minilm.nn.layout import Layout
 from minilm.rules import shapes
 from minilm.rules.rule import Rule
 from minilm.tensor import Memory, Tensor, apply
@@ -37,48 +37,6 @@ from minilm.tensor import Memory, Tensor, apply
 # Below this size the logits and their gradient stay in a core's L2 cache, so that computing them
 # at once costs nothing; copying the weights when they change would cost more.
 MIN_DEFERRED_BYTES = 1 << 20
-
-
-class Layout(NamedTuple):
-    """Rows of scores, in their order, in the shape that a tensor gives them.
-
-    Attributes
-    ----------
-    lead : tuple of int
-        The axes that count rows.
-    classes : int
-        The length of the axis of classes.
-    class_axis : int
-        Where, among the axes of `lead`, the axis of classes stands.
-    """
-
-    lead: tuple[int, ...]
-    classes: int
-    class_axis: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the tensor."""
-        return (*self.lead[: self.class_axis], self.classes, *self.lead[self.class_axis :])
-
-    def permuted(self, dims: tuple[int, ...]) -> Layout | None:
-        """Put the axes in another order; None if that changes the order of the rows."""
-        order = [dim % len(self.shape) for dim in dims]
-        rows = [axis for axis in order if axis != self.class_axis]
-        if rows != sorted(rows):
-            return None
-        return self._replace(class_axis=order.index(self.class_axis))
-
-    def reshaped(self, shape: tuple[int, ...]) -> Layout | None:
-        """Group the rows otherwise; None if that would tear rows apart."""
-        known = math.prod(length for length in shape if length != -1)
-        if shape.count(-1) > 1 or known == 0:
-            return None
-        full = tuple(math.prod(self.shape) // known if n == -1 else n for n in shape)
-        fits = math.prod(full) == math.prod(self.shape) and full[-1:] == (self.classes,)
-        if not fits or self.class_axis != len(self.lead):
-            return None
-        return Layout(full[:-1], self.classes, len(full) - 1)
 
 
 class _Deferred:
@@ -115,19 +73,20 @@ class DeferredLinear(_Deferred):
         super().__init__(Layout(lead, int(call.config["out_features"]), len(lead)))
         self._call = call
         self.operands = operands
-        self._unchanged = [memory for memory, _ in operands.versions]
+        self._unchanged = {memory for memory, _ in operands.versions}
         for memory in self._unchanged:
             memory.add_dependent(self)
 
     def freeze(self, memory: Memory) -> None:
         """Copy what is in this memory: it is about to be overwritten."""
-        for i, (operand_memory, _) in enumerate(self.operands.versions):
-            present = self.operands.arrays[i]
-            if operand_memory is memory and memory in self._unchanged and present is not None:
-                copy = _core.empty(present.shape)
-                np.copyto(copy, present)
+        if memory not in self._unchanged:
+            return
+        self._unchanged.remove(memory)
+        for i, (owner, _) in enumerate(self.operands.versions):
+            if owner is memory:
+                copy = _core.empty(self.operands.shapes[i])  # from memory that is used again
+                np.copyto(copy, self.operands.arrays[i])  # type: ignore[arg-type]
                 self.operands.arrays[i] = copy
-        self._unchanged = [other for other in self._unchanged if other is not memory]
 
     def evaluate(self) -> Tensor:
         """Compute the tensor, with its place on the tape."""

@@ -61,5 +61,6 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses."""
         return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minilm.models.base import read_on
 from minilm.grad_mode import no_grad
+from minilm.models.base import read_on
 from minilm.tensor import Tensor
 
 

@@ -64,9 +64,7 @@ class Engine:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.loader = StreamLoader(
-            train_ids, settings.batch_size, settings.seq_len, settings.seed
-        )
+        self.loader = StreamLoader(train_ids, settings.batch_size, settings.seq_len, settings.seed)
         if len(valid_ids) < 2:
             raise ValueError(f"the validation text has {len(valid_ids)} tokens, at least 2 needed")
         self.valid_ids = valid_ids

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import minilm.nn.functional as F
-from minilm.models.base import read_on
 from minilm.grad_mode import no_grad
+from minilm.models.base import read_on
 
 IGNORED = -100  # what cross_entropy leaves out
 

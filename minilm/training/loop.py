@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sized
 from typing import Any, Protocol
 
-from minilm.models.base import logits_of
 from minilm.grad_mode import no_grad
+from minilm.models.base import logits_of
 from minilm.tensor import Tensor
 
 

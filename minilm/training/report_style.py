@@ -21,9 +21,13 @@ body {
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.1rem; margin: 2.4rem 0 .8rem; }
 p.lead { margin: 0 0 1.6rem; color: var(--soft); }
-.figures { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); }
+.figures {
+  display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr));
+}
 .figure, .chart, .sample {
-  background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: .9rem 1.1rem;
+  padding: .9rem 1.1rem;
+  background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
 }
 .figure b { display: block; font-size: 1.55rem; font-variant-numeric: tabular-nums; }
 .figure span, .sample h3 { color: var(--soft); font-size: .85rem; }
@@ -39,7 +43,9 @@ svg .reference { stroke: var(--reference); stroke-dasharray: 5 4; }
 svg .name { font-weight: 600; fill: var(--reference); }
 .sample { margin-bottom: .8rem; }
 .sample h3 { font-weight: 500; margin: 0 0 .3rem; }
-.sample p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, serif; }
+.sample p {
+  margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, serif;
+}
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--rule); }

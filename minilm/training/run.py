@@ -108,7 +108,7 @@ class Run:
             self._engine.fit()
         except NonFiniteError as error:
             best = self.history.best
-            kept = "nothing was saved" if best is None else f"epoch {best.epoch} is in {self.folder}"
+            kept = f"epoch {best.epoch} is in {self.folder}" if best else "nothing was saved"
             raise NonFiniteError(f"{error}; {kept}") from None
         if self.history.step_losses:
             self.save()
@@ -212,4 +212,5 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(error.errno, f"cannot write into the folder: {error.strerror}", str(folder)) from None
+        message = f"cannot write into the folder: {error.strerror}"
+        raise OSError(error.errno, message, str(folder)) from None

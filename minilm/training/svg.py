@@ -154,9 +154,7 @@ def _reference(frame: _Frame, reference: Reference) -> str:
     return f'<path class="reference" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
 
 
-def _names(
-    frame: _Frame, series: Sequence[Series], references: Sequence[Reference]
-) -> list[str]:
+def _names(frame: _Frame, series: Sequence[Series], references: Sequence[Reference]) -> list[str]:
     """Write names and last values right of the chart, moved apart where they would overlap."""
     ends = [(one.points[-1][1], one.name) for one in series if one.points]
     ends += [(reference.value, reference.name) for reference in references]

@@ -1,4 +1,5 @@
-// Optimizer steps and gradient reductions over one chunk, as plain loops that compilers vectorise.
+// Optimizer steps and gradient reductions over part of a tensor: plain loops that compilers
+// vectorise.
 //
 // The letters: w weight, g gradient, t step from 1. Every step begins with
 //     g = (maximize ? -g : g) + weight_decay w
@@ -20,16 +21,16 @@ ML_INLINE ml_real sign_of(int maximize) { return maximize ? -1 : 1; }
 // ---- steps ------------------------------------------------------------------------------------
 
 // The switches are constants in each call below, so that each loop is compiled without branches.
-ML_INLINE void sgd(const ml_param *chunk, const ml_sgd *c, int momentum, int first, int nesterov)
+ML_INLINE void sgd(const ml_param *part, const ml_sgd *c, int momentum, int first, int nesterov)
 {
-    ml_real *ML_RESTRICT w = chunk->value;
-    const ml_real *ML_RESTRICT g = chunk->grad;
-    ml_real *ML_RESTRICT v = chunk->state[0];
+    ml_real *ML_RESTRICT w = part->value;
+    const ml_real *ML_RESTRICT g = part->grad;
+    ml_real *ML_RESTRICT v = part->state[0];
     const ml_real sign = sign_of(c->maximize), decay = (ml_real)c->weight_decay;
     const ml_real lr = (ml_real)c->lr, mu = (ml_real)c->momentum;
     const ml_real fresh = (ml_real)(1 - c->dampening);
 
-    for (size_t i = 0; i < chunk->size; i++) {
+    for (size_t i = 0; i < part->size; i++) {
         ml_real step = sign * g[i] + decay * w[i];
         if (momentum) {
             ml_real velocity = first ? step : mu * v[i] + fresh * step;
@@ -42,28 +43,28 @@ ML_INLINE void sgd(const ml_param *chunk, const ml_sgd *c, int momentum, int fir
 
 // v = momentum v + (1 - dampening) g, and v = g in the first step
 // w = w - lr v; Nesterov looks ahead: w = w - lr (g + momentum v)
-void ML_KERNEL(sgd_step)(const ml_param *chunk, const void *config)
+void ML_KERNEL(sgd_step)(const ml_param *part, const void *config)
 {
     const ml_sgd *c = config;
-    if (chunk->state[0] == NULL)
-        sgd(chunk, c, 0, 0, 0);
+    if (part->state[0] == NULL)
+        sgd(part, c, 0, 0, 0);
     else if (c->first)
-        c->nesterov ? sgd(chunk, c, 1, 1, 1) : sgd(chunk, c, 1, 1, 0);
+        c->nesterov ? sgd(part, c, 1, 1, 1) : sgd(part, c, 1, 1, 0);
     else
-        c->nesterov ? sgd(chunk, c, 1, 0, 1) : sgd(chunk, c, 1, 0, 0);
+        c->nesterov ? sgd(part, c, 1, 0, 1) : sgd(part, c, 1, 0, 0);
 }
 
 // m = m + (1 - beta1) (g - m)            the correction undoes that m and s started at 0
 // s = beta2 s + (1 - beta2) g^2
 // w = w - lr / (1 - beta1^t) m / (sqrt(s) / sqrt(1 - beta2^t) + eps)
 // decoupled: w = (1 - lr weight_decay) w first, and g is taken without decay
-void ML_KERNEL(adam_step)(const ml_param *chunk, const void *config)
+void ML_KERNEL(adam_step)(const ml_param *part, const void *config)
 {
     const ml_adam *c = config;
-    ml_real *ML_RESTRICT w = chunk->value;
-    const ml_real *ML_RESTRICT g = chunk->grad;
-    ml_real *ML_RESTRICT m = chunk->state[0];
-    ml_real *ML_RESTRICT s = chunk->state[1];
+    ml_real *ML_RESTRICT w = part->value;
+    const ml_real *ML_RESTRICT g = part->grad;
+    ml_real *ML_RESTRICT m = part->state[0];
+    ml_real *ML_RESTRICT s = part->state[1];
     const double t = (double)c->step;
     const ml_real sign = sign_of(c->maximize);
     const ml_real decay = c->decoupled ? 0 : (ml_real)c->weight_decay;
@@ -74,7 +75,7 @@ void ML_KERNEL(adam_step)(const ml_param *chunk, const void *config)
     const ml_real rate = (ml_real)(c->lr / (1 - pow(c->beta1, t)));
     const ml_real eps = (ml_real)c->eps;
 
-    for (size_t i = 0; i < chunk->size; i++) {
+    for (size_t i = 0; i < part->size; i++) {
         ml_real grad = sign * g[i] + decay * w[i];
         ml_real mean = m[i] + fresh1 * (grad - m[i]);
         ml_real square = beta2 * s[i] + fresh2 * (grad * grad);
@@ -86,17 +87,17 @@ void ML_KERNEL(adam_step)(const ml_param *chunk, const void *config)
 
 // s = s + g^2
 // w = w - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps)
-void ML_KERNEL(adagrad_step)(const ml_param *chunk, const void *config)
+void ML_KERNEL(adagrad_step)(const ml_param *part, const void *config)
 {
     const ml_adagrad *c = config;
-    ml_real *ML_RESTRICT w = chunk->value;
-    const ml_real *ML_RESTRICT g = chunk->grad;
-    ml_real *ML_RESTRICT s = chunk->state[0];
+    ml_real *ML_RESTRICT w = part->value;
+    const ml_real *ML_RESTRICT g = part->grad;
+    ml_real *ML_RESTRICT s = part->state[0];
     const ml_real sign = sign_of(c->maximize), decay = (ml_real)c->weight_decay;
     const ml_real rate = (ml_real)(c->lr / (1 + ((double)c->step - 1) * c->lr_decay));
     const ml_real eps = (ml_real)c->eps;
 
-    for (size_t i = 0; i < chunk->size; i++) {
+    for (size_t i = 0; i < part->size; i++) {
         ml_real grad = sign * g[i] + decay * w[i];
         ml_real sum = s[i] + grad * grad;
         s[i] = sum;
@@ -104,18 +105,18 @@ void ML_KERNEL(adagrad_step)(const ml_param *chunk, const void *config)
     }
 }
 
-ML_INLINE void rmsprop(const ml_param *chunk, const ml_rmsprop *c, int centered, int momentum)
+ML_INLINE void rmsprop(const ml_param *part, const ml_rmsprop *c, int centered, int momentum)
 {
-    ml_real *ML_RESTRICT w = chunk->value;
-    const ml_real *ML_RESTRICT g = chunk->grad;
-    ml_real *ML_RESTRICT s = chunk->state[0];
-    ml_real *ML_RESTRICT m = chunk->state[1];
-    ml_real *ML_RESTRICT v = chunk->state[2];
+    ml_real *ML_RESTRICT w = part->value;
+    const ml_real *ML_RESTRICT g = part->grad;
+    ml_real *ML_RESTRICT s = part->state[0];
+    ml_real *ML_RESTRICT m = part->state[1];
+    ml_real *ML_RESTRICT v = part->state[2];
     const ml_real sign = sign_of(c->maximize), decay = (ml_real)c->weight_decay;
     const ml_real alpha = (ml_real)c->alpha, fresh = (ml_real)(1 - c->alpha);
     const ml_real lr = (ml_real)c->lr, mu = (ml_real)c->momentum, eps = (ml_real)c->eps;
 
-    for (size_t i = 0; i < chunk->size; i++) {
+    for (size_t i = 0; i < part->size; i++) {
         ml_real grad = sign * g[i] + decay * w[i];
         ml_real square = alpha * s[i] + fresh * (grad * grad);
         s[i] = square;
@@ -137,31 +138,31 @@ ML_INLINE void rmsprop(const ml_param *chunk, const ml_rmsprop *c, int centered,
 // s = alpha s + (1 - alpha) g^2;  centered: m = alpha m + (1 - alpha) g, and s - m^2 for s below
 // v = momentum v + g / (sqrt(s) + eps)
 // w = w - lr v
-void ML_KERNEL(rmsprop_step)(const ml_param *chunk, const void *config)
+void ML_KERNEL(rmsprop_step)(const ml_param *part, const void *config)
 {
     const ml_rmsprop *c = config;
-    const int centered = chunk->state[1] != NULL;
-    if (chunk->state[2] != NULL)
-        centered ? rmsprop(chunk, c, 1, 1) : rmsprop(chunk, c, 0, 1);
+    const int centered = part->state[1] != NULL;
+    if (part->state[2] != NULL)
+        centered ? rmsprop(part, c, 1, 1) : rmsprop(part, c, 0, 1);
     else
-        centered ? rmsprop(chunk, c, 1, 0) : rmsprop(chunk, c, 0, 0);
+        centered ? rmsprop(part, c, 1, 0) : rmsprop(part, c, 0, 0);
 }
 
 // ---- gradients --------------------------------------------------------------------------------
 
-void ML_KERNEL(grad_scale)(const ml_param *chunk, const void *config)
+void ML_KERNEL(grad_scale)(const ml_param *part, const void *config)
 {
     const ml_real factor = (ml_real) * (const double *)config;
-    ml_real *g = chunk->grad;
-    for (size_t i = 0; i < chunk->size; i++)
+    ml_real *g = part->grad;
+    for (size_t i = 0; i < part->size; i++)
         g[i] *= factor;
 }
 
-void ML_KERNEL(grad_clip)(const ml_param *chunk, const void *config)
+void ML_KERNEL(grad_clip)(const ml_param *part, const void *config)
 {
     const ml_real limit = (ml_real) * (const double *)config;
-    ml_real *g = chunk->grad;
-    for (size_t i = 0; i < chunk->size; i++) {
+    ml_real *g = part->grad;
+    for (size_t i = 0; i < part->size; i++) {
         ml_real low = g[i] < -limit ? -limit : g[i];
         g[i] = low > limit ? limit : low;
     }
@@ -222,13 +223,13 @@ static double max_abs(const ml_real *g, size_t n)
 }
 
 // sum |g|^p, or the largest |g| for p = INFINITY; NaN if any is NaN
-double ML_KERNEL(grad_sum)(const ml_param *chunk, double p)
+double ML_KERNEL(grad_sum)(const ml_param *part, double p)
 {
     if (p == 2)
-        return sum_squares(chunk->grad, chunk->size);
+        return sum_squares(part->grad, part->size);
     if (p == 1)
-        return sum_abs(chunk->grad, chunk->size);
+        return sum_abs(part->grad, part->size);
     if (isinf(p))
-        return max_abs(chunk->grad, chunk->size);
-    return sum_powers(chunk->grad, chunk->size, p);
+        return max_abs(part->grad, part->size);
+    return sum_powers(part->grad, part->size, p);
 }
