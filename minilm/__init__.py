@@ -150,7 +150,7 @@ def __getattr__(name: str) -> Any:
     elif name in _SUBPACKAGES:
         value = importlib.import_module(f"minilm.{name}")
     elif name == "__version__":
-        value = importlib.import_module("importlib.metadata").version("minilm")
+        value = importlib.import_module("minilm._core").config()["version"]
     else:
         raise AttributeError(f"module 'minilm' has no attribute {name!r}")
     globals()[name] = value

@@ -150,6 +150,13 @@ def test_dropout_between_recurrent_layers_uses_keys_only_in_training() -> None:
             r"3 at position \(1, 1\).*0..2",
         ),
         (lambda: nn.Embedding(3, 2)(minilm.tensor([-1])), IndexError, "-1"),
+        (lambda: F.linear(minilm.ones(1, 2), minilm.ones(2)), ValueError, r"weight \(out_feat"),
+        (
+            lambda: F.linear(minilm.ones(1, 2), minilm.ones(3, 2), minilm.ones(2)),
+            ValueError,
+            r"bias \(out_features=3,\), got shape \(2,\)",
+        ),
+        (lambda: F.embedding(minilm.tensor([0]), minilm.ones(2)), ValueError, "num_embeddings"),
         (lambda: nn.LayerNorm(3)(minilm.ones(2, 4)), ValueError, r"\(3,\).*\(2, 4\)"),
         (lambda: F.layer_norm(minilm.ones(2), (2,), bias=minilm.ones(2)), ValueError, "weight"),
         (lambda: nn.GELU("fast")(minilm.ones(1)), ValueError, "'none' or 'tanh'"),

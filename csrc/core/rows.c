@@ -42,7 +42,7 @@ void ml_column_sums(size_t rows, size_t columns, size_t ld, const ml_real *x, in
                     ml_real *sums)
 {
     matrix_job job = {.rows = rows, .ld = ld, .x = x, .y = sums, .accumulate = accumulate};
-    size_t grain = (ml_row_grain(rows) + 63) / 64 * 64; // whole cache lines
+    size_t grain = (ml_row_grain(rows) + 127) / 128 * 128; // what the kernel sums at once
     ml_parallel_ranges(columns, grain, sum_columns, &job);
 }
 

@@ -44,7 +44,7 @@ class NGramModel:
     --------
     >>> model = NGramModel(order=2, vocab_size=3).fit([0, 1, 0, 1, 0, 2])
     >>> model.distribution([0]).round(3)
-    array([0.167, 0.522, 0.311])
+    array([0.178, 0.533, 0.289])
     >>> model.generate([0], max_new_tokens=4, temperature=0).tolist()
     [0, 1, 0, 1, 0]
     """

@@ -30,6 +30,22 @@ def floats(layer: str, name: str, value: TensorLike) -> Tensor:
     )
 
 
+def matrix(layer: str, name: str, value: TensorLike, axes: str) -> Tensor:
+    """Return `value` as a float32 tensor of two axes, or say what it is instead.
+
+    Raises
+    ------
+    TypeError
+        If it is of another dtype, or not an array at all.
+    ValueError
+        If it has another number of axes.
+    """
+    tensor = floats(layer, name, value)
+    if tensor.dim() != 2:
+        raise ValueError(f"{layer}: expected {name} {axes}, got shape {tensor.shape}")
+    return tensor
+
+
 def ids(layer: str, name: str, value: TensorLike) -> Tensor:
     """Return `value` as a tensor of integers, or say what it is instead.
 

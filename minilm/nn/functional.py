@@ -43,14 +43,18 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike | None = None
     Raises
     ------
     ValueError
-        If the last axis of `input` is not `in_features` long.
+        If the last axis of `input` is not `in_features` long, or a parameter has another shape.
     TypeError
         If something is not float32.
     """
-    params = [checks.floats("linear", "weight", weight)]
+    params = [checks.matrix("linear", "weight", weight, "(out_features, in_features)")]
+    out_features, in_features = params[0].shape
     if bias is not None:
         params.append(checks.floats("linear", "bias", bias))
-    out_features, in_features = params[0].shape
+        if params[1].shape != (out_features,):
+            raise ValueError(
+                f"linear: expected bias (out_features={out_features},), got shape {params[1].shape}"
+            )
     x = checks.floats("linear", "input", input)
     checks.last_axis("linear", "input", x, "(..., in_features", in_features)
     call = LayerCall(
@@ -93,7 +97,7 @@ def embedding(
         If an id is outside the table: the message gives the id, its position and the range.
     """
     ids = checks.ids("embedding", "input", input)
-    table = checks.floats("embedding", "weight", weight)
+    table = checks.matrix("embedding", "weight", weight, "(num_embeddings, embedding_dim)")
     rows, columns = table.shape
     if padding_idx is not None and padding_idx < 0:
         padding_idx += rows

@@ -108,15 +108,15 @@ class RMSprop(Optimizer):
                 if name not in state:
                     state[name] = zeros_like(param)
 
-        def kept(name: str) -> list[np.ndarray] | None:
-            return arrays_of(self.state[p][name] for p in params) if name in names else None
+        def kept(name: str) -> list[np.ndarray]:
+            return arrays_of(self.state[p][name] for p in params)
 
         _core.rmsprop_step(
             arrays_of(params),
             grads_of(params),
             kept("square_avg"),
-            kept("grad_avg"),
-            kept("momentum_buffer"),
+            kept("grad_avg") if "grad_avg" in names else None,
+            kept("momentum_buffer") if "momentum_buffer" in names else None,
             lr=group["lr"],
             alpha=group["alpha"],
             eps=group["eps"],

@@ -2,6 +2,8 @@
 #include "kernels.h"
 #include "simd.h"
 
+enum { SUM_WIDTH = 8 }; // vectors that are summed at once: half of the registers of AVX2
+
 // x[i][j] += bias[j]                                x (rows, columns)
 void ML_KERNEL(add_bias)(size_t rows, size_t columns, const ml_real *bias, ml_real *x)
 {
@@ -13,17 +15,33 @@ void ML_KERNEL(add_bias)(size_t rows, size_t columns, const ml_real *bias, ml_re
         }
 }
 
+// The sums of `width` vectors side by side: a row is read in one run of memory.
+ML_INLINE void sum_vectors(size_t width, size_t rows, size_t ld, const ml_real *x, int accumulate,
+                           ml_real *sums)
+{
+    vec sum[SUM_WIDTH];
+    for (size_t v = 0; v < width; v++)
+        sum[v] = accumulate ? v_load(sums + v * ML_LANES) : v_zero();
+    for (size_t i = 0; i < rows; i++)
+        for (size_t v = 0; v < width; v++)
+            sum[v] = v_add(sum[v], v_load(x + i * ld + v * ML_LANES));
+    for (size_t v = 0; v < width; v++)
+        v_store(sums + v * ML_LANES, sum[v]);
+}
+
 // sums[j] (+)= sum_i x[i][j], rows in order         x (rows, columns) with rows ld apart
 void ML_KERNEL(column_sums)(size_t rows, size_t columns, size_t ld, const ml_real *x,
                             int accumulate, ml_real *sums)
 {
-    for (size_t j = 0; j < columns; j += ML_LANES) {
-        size_t n = v_lanes(j, columns);
-        vec sum = v_zero();
+    size_t j = 0;
+    for (; j + SUM_WIDTH * ML_LANES <= columns; j += SUM_WIDTH * ML_LANES)
+        sum_vectors(SUM_WIDTH, rows, ld, x + j, accumulate, sums + j);
+    for (; j + ML_LANES <= columns; j += ML_LANES)
+        sum_vectors(1, rows, ld, x + j, accumulate, sums + j);
+    for (; j < columns; j++) {
+        ml_real sum = accumulate ? sums[j] : 0;
         for (size_t i = 0; i < rows; i++)
-            sum = v_add(sum, v_get(x + i * ld + j, n));
-        if (accumulate)
-            sum = v_add(sum, v_get(sums + j, n));
-        v_put(sums + j, sum, n);
+            sum += x[i * ld + j];
+        sums[j] = sum;
     }
 }
