@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        return args.run(args)
+        return int(args.run(args))
     except KeyboardInterrupt:
         print("minilm: interrupted", file=sys.stderr)
         return INTERRUPTED

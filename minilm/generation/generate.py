@@ -9,7 +9,7 @@ import numpy as np
 
 from minilm import _core
 from minilm.grad_mode import no_grad
-from minilm.models.base import logits_of
+from minilm.models.base import read_on
 from minilm.random import default_generator
 from minilm.tensor import Tensor
 
@@ -105,14 +105,13 @@ def _checked_prompt(input_ids: Any) -> np.ndarray:
 
 def _reader(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from all ids so far (batch, time) to the next one's logits (batch, V)."""
-    if not hasattr(model, "forward_with_state"):
-        return lambda ids: logits_of(model(ids)).numpy()[:, -1]
     state, seen = None, 0
 
-    def read_on(ids: np.ndarray) -> np.ndarray:
+    def read(ids: np.ndarray) -> np.ndarray:
         nonlocal state, seen
-        logits, state = model.forward_with_state(ids[:, seen:], state)
-        seen = ids.shape[1]
+        logits, state = read_on(model, ids[:, seen:], state)
+        if state is not None:  # else the model forgets, and reads all of it again
+            seen = ids.shape[1]
         return logits.numpy()[:, -1]
 
-    return read_on
+    return read

@@ -13,18 +13,17 @@ from minilm.generation.generate import generate
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# What a passage may follow when no prompt is given: the end of a line, or of a sentence.
-STARTS = ("\n", ".", "!", "?")
+BEFORE = ".\n\n"  # what a passage follows when no prompt is given: the end of a paragraph
 
 
-def start_token(tokenizer: Tokenizer) -> int:
-    """Return the id to write on from when there is no prompt.
+def start_ids(tokenizer: Tokenizer) -> np.ndarray:
+    """Return the ids to write on from when there is no prompt.
 
-    It is the end of a line or, where the vocabulary has none, of a sentence, so that the model
-    begins a new one; failing both, the first id.
+    They are the end of a paragraph, as far as the vocabulary has it, so that the model begins a
+    new one; failing that, the first id.
     """
-    known = (tokenizer.token_to_id(start) for start in STARTS)
-    return next((token for token in known if token is not None), 0)
+    known = [tokenizer.token_to_id(token) for token in BEFORE]
+    return np.array([token for token in known if token is not None] or [0])
 
 
 def stream_text(
@@ -45,7 +44,7 @@ def stream_text(
     tokenizer : tokenizers.Tokenizer
         The one that the model was trained with.
     prompt : str
-        Text to go on from; it is written first. Empty: the model begins a new line or sentence.
+        Text to go on from; it is written first. Empty: the model begins a new paragraph.
     max_new_tokens : int
         Tokens to add.
     write : callable
@@ -64,7 +63,7 @@ def stream_text(
 
     ids = encode_text(tokenizer, prompt)
     if len(ids) == 0:
-        ids = np.array([start_token(tokenizer)])
+        ids = start_ids(tokenizer)
     else:
         write(prompt)
         for token in ids:

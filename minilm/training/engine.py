@@ -99,7 +99,8 @@ class Engine:
         self._started = time.perf_counter()
         self._tell("on_train_begin")
         try:
-            for self.epoch in range(1, self.settings.epochs + 1):
+            while self.epoch < self.settings.epochs:
+                self.epoch += 1
                 self._run_epoch()
         except KeyboardInterrupt:
             self.history.interrupted = True

@@ -6,8 +6,14 @@ import csv
 import io
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from minilm.atomic import atomic_write
+
+
+def _column(form: str) -> Any:
+    """Make a field that knows how it is shown in a table."""
+    return field(metadata={"format": form})
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,14 @@ class EpochRecord:
         Since the start of the run.
     """
 
-    epoch: int
-    step: int
-    train_loss: float
-    valid_loss: float
-    valid_perplexity: float
-    learning_rate: float
-    tokens_per_second: float
-    seconds: float
+    epoch: int = _column("d")
+    step: int = _column(",d")
+    train_loss: float = _column(".4f")
+    valid_loss: float = _column(".4f")
+    valid_perplexity: float = _column(".3f")
+    learning_rate: float = _column(".5f")
+    tokens_per_second: float = _column(",.0f")
+    seconds: float = _column(",.1f")
 
 
 @dataclass

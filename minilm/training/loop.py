@@ -83,7 +83,8 @@ def validate(model: Any, data_loader: Batches, criterion: Any) -> float:
 
 
 def _loss(model: Any, criterion: Any, inputs: Any, targets: Any) -> Tensor:
-    return criterion(logits_of(model(inputs)).transpose(1, 2), targets)
+    loss: Tensor = criterion(logits_of(model(inputs)).transpose(1, 2), targets)
+    return loss
 
 
 def _length(data_loader: Batches) -> int:

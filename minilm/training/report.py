@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from minilm.atomic import atomic_write
 from minilm.training.evaluate import perplexity
-from minilm.training.history import History
+from minilm.training.history import EpochRecord, History
 from minilm.training.report_style import STYLE
 from minilm.training.svg import Reference, Series, line_chart
 
@@ -81,8 +81,8 @@ class Report:
         losses = [] if best is None else [(f"validation, epoch {best.epoch}", best.valid_loss)]
         losses += [(reference.name, reference.value) for reference in self.references]
         figures = [
-            f'<div class="figure"><b>{loss:.4f}</b><span>{escape(name)}: nats a token, '
-            f"perplexity {perplexity(loss):.2f}</span></div>"
+            f'<div class="figure"><span>{escape(name)}</span><b>{loss:.4f}</b>'
+            f"<span>nats a token, perplexity {perplexity(loss):.2f}</span></div>"
             for name, loss in losses
         ]
         return f'<div class="figures">{"".join(figures)}</div>'
@@ -106,13 +106,18 @@ class Report:
         return _section("What it writes", samples) if samples else ""
 
     def _epochs(self) -> str:
-        rows = [asdict(record) for record in self.history.records]
-        if not rows:
+        if not self.history.records:
             return ""
-        head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in rows[0])
+        columns = fields(EpochRecord)
+        head = "".join(f"<th>{escape(column.name.replace('_', ' '))}</th>" for column in columns)
         body = "".join(
-            f"<tr>{''.join(f'<td>{_shown(value)}</td>' for value in row.values())}</tr>"
-            for row in rows
+            "<tr>"
+            + "".join(
+                f"<td>{getattr(record, column.name):{column.metadata['format']}}</td>"
+                for column in columns
+            )
+            + "</tr>"
+            for record in self.history.records
         )
         table = f'<table class="epochs"><tr>{head}</tr>{body}</table>'
         return _section("Epochs", f'<div class="scroll">{table}</div>')
@@ -142,7 +147,7 @@ def _table(values: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return f"{value:g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 860, 400
-LEFT, RIGHT, TOP, BOTTOM = 58, 132, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 156, 14, 46
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def line_chart(
 ) -> str:
     """Draw curves and reference lines.
 
-    The height shows all references, all dots, and every curve after its first twentieth, where
-    a training loss falls steeply: what is above is cut off.
+    The height shows all references, all dots, and every curve after its first tenth, where a
+    training loss falls steeply: what is above is cut off.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ def line_chart(
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(y_label)} against {escape(x_label)}">',
-        f'<clipPath id="inside"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
+        # Wide enough for a dot at either end.
+        f'<clipPath id="inside"><rect x="{LEFT - 4}" y="{TOP}" width="{WIDTH - LEFT - RIGHT + 8}" '
         f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath>',
         *_axes(frame, x_label, y_label),
         *(_reference(frame, reference) for reference in references),
@@ -88,7 +89,7 @@ class _Frame:
     @classmethod
     def around(cls, series: Sequence[Series], references: Sequence[Reference]) -> _Frame:
         xs = [x for one in series for x, _ in one.points]
-        start = min(xs) + (max(xs) - min(xs)) / 20
+        start = min(xs) + (max(xs) - min(xs)) / 10
         shown = [y for one in series for x, y in one.points if one.dots or x >= start]
         shown += [reference.value for reference in references]
         pad = 0.06 * (max(shown) - min(shown)) or 0.5
