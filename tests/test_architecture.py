@@ -201,6 +201,13 @@ def test_the_core_neither_prints_nor_exits(path: Path) -> None:
     assert not re.search(forbidden, code_of(path))
 
 
+def test_each_layer_kind_has_a_file_of_its_name() -> None:
+    table = (CORE / "layers.def").read_text(encoding="utf-8")
+    kinds = re.findall(r"^LAYER\((\w+)\)", table, re.M)
+    assert "lstm" in kinds
+    assert [kind for kind in kinds if not (CORE / f"{kind}.c").is_file()] == []
+
+
 @pytest.mark.parametrize("name", ["setup.py", "Makefile", "csrc/tests/Makefile", "pyproject.toml"])
 def test_no_flag_that_changes_results(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """What is installed: version, licences, the extension and the libraries that it carries."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -59,6 +60,19 @@ def test_requirements_are_light(distribution: importlib.metadata.Distribution) -
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     names = {re.split("[^a-z]", line)[0] for line in required}
     assert names == {"numpy", "tokenizers", "nltk", "safetensors", "tqdm"}
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_c_tests_compile_kernels_as_the_extension_does(isa: str) -> None:
+    """Without Python, the makefile of the C tests cannot ask setup.py for its flags."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    [flags] = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "UNIX_FLAGS"
+    ]
+    makefile = (ROOT / "csrc" / "tests" / "Makefile").read_text(encoding="utf-8")
+    assert f"ISA_FLAGS_{isa} = {' '.join(flags[isa])}\n" in makefile
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an ELF matter")

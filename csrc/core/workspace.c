@@ -136,7 +136,8 @@ ml_buffer_stats ml_buffer_get_stats(void)
 
 ml_real *ml_arena_reals(ml_arena *arena, size_t count)
 {
-    if (count > (SIZE_MAX / 4 - arena->used) / sizeof(ml_real)) {
+    const size_t limit = SIZE_MAX / 4 / 64 * 64; // used is a multiple of 64, so it never passes it
+    if (count > (limit - arena->used) / sizeof(ml_real)) {
         arena->overflow = 1;
         return NULL;
     }

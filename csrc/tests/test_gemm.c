@@ -91,7 +91,7 @@ static void check_shape(size_t m, size_t n, size_t k)
 
 static void test_small_and_odd_shapes(void)
 {
-    const size_t sizes[] = {1, 2, 5, 6, 7, 13, 33, 65};
+    const size_t sizes[] = {1, 2, 6, 7, 17, 65};
     enum { SIZES = sizeof sizes / sizeof *sizes };
     for (size_t i = 0; i < SIZES * SIZES * SIZES; i++)
         check_shape(sizes[i % SIZES], sizes[i / SIZES % SIZES], sizes[i / SIZES / SIZES]);

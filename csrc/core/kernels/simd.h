@@ -50,6 +50,12 @@ ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_NLE_UQ), value);
 }
+ML_INLINE vec v_abs(vec x) { return _mm512_abs_ps(x); }
+// |magnitude| with the sign of x; magnitude must not be negative
+ML_INLINE vec v_copysign(vec magnitude, vec x)
+{
+    return _mm512_or_ps(magnitude, _mm512_and_ps(x, v_set(-0.0f)));
+}
 // 2^n for whole n in -126 .. 127
 ML_INLINE vec v_pow2(vec n)
 {
@@ -91,6 +97,11 @@ ML_INLINE vec v_zero_where_lt(vec x, vec bound, vec value)
 ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
 {
     return _mm256_and_ps(_mm256_cmp_ps(x, bound, _CMP_NLE_UQ), value);
+}
+ML_INLINE vec v_abs(vec x) { return _mm256_andnot_ps(v_set(-0.0f), x); }
+ML_INLINE vec v_copysign(vec magnitude, vec x)
+{
+    return _mm256_or_ps(magnitude, _mm256_and_ps(x, v_set(-0.0f)));
 }
 ML_INLINE vec v_pow2(vec n)
 {
@@ -134,6 +145,11 @@ ML_INLINE vec v_zero_where_lt(vec x, vec bound, vec value)
 ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
 {
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(value), vcleq_f32(x, bound)));
+}
+ML_INLINE vec v_abs(vec x) { return vabsq_f32(x); }
+ML_INLINE vec v_copysign(vec magnitude, vec x)
+{
+    return vbslq_f32(vdupq_n_u32(0x80000000u), x, magnitude);
 }
 ML_INLINE vec v_pow2(vec n)
 {
@@ -181,6 +197,8 @@ ML_INLINE vec v_zero_where_le(vec x, vec bound, vec value)
     V_EACH(x.lane[i] <= bound.lane[i] ? 0 : value.lane[i]);
 }
 #ifndef ML_DOUBLE
+ML_INLINE vec v_abs(vec x) { V_EACH(fabsf(x.lane[i])); }
+ML_INLINE vec v_copysign(vec magnitude, vec x) { V_EACH(copysignf(magnitude.lane[i], x.lane[i])); }
 // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number, for |x| < 2^22.
 ML_INLINE vec v_round(vec x) { V_EACH((x.lane[i] + 12582912.0f) - 12582912.0f); }
 ML_INLINE vec v_pow2(vec n)

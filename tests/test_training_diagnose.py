@@ -1,0 +1,48 @@
+import math
+
+import numpy as np
+
+import minilm
+from minilm import nn
+from minilm.training.diagnose import first_bad_tensor
+from tests.training_helpers import CYCLE, tiny_model
+
+IDS = CYCLE[None, :6]
+
+
+def test_all_is_well():
+    model = tiny_model()
+    assert first_bad_tensor(model, IDS, None) is None
+
+
+def test_parameters_come_first():
+    model = tiny_model()
+    model.fc.bias.data[0] = math.inf
+    model.rnn.bias_hh_l0.data[0] = math.nan
+    assert first_bad_tensor(model, IDS, None) == "the parameter rnn.bias_hh_l0"
+
+
+def test_then_outputs_in_the_order_of_computation():
+    class Nan(nn.Module):
+        def forward(self, x):
+            return x + math.nan
+
+    model = tiny_model()
+    model.drop = Nan()
+    assert first_bad_tensor(model, IDS, None) == "the output of drop"
+    assert "forward" not in vars(model.fc)  # nothing is left of the watching
+
+
+def test_a_state_can_be_the_cause():
+    model = tiny_model("rnn")
+    state = minilm.full((1, 1, 8), math.nan)
+    assert first_bad_tensor(model, IDS, state) == "the output of rnn"
+
+
+def test_then_gradients_from_the_loss_backwards():
+    model = tiny_model()
+    model(IDS).sum().backward()
+    for name in ("embedding.weight", "fc.weight"):
+        parameter = dict(model.named_parameters())[name]
+        parameter.grad = minilm.tensor(np.full(parameter.shape, np.inf, np.float32))
+    assert first_bad_tensor(model, IDS, None) == "the gradient of fc.weight"

@@ -1,0 +1,32 @@
+import io
+
+from minilm.training import Engine, Settings
+from minilm.training.progress import Progress
+from tests.training_helpers import CYCLE, tiny_model
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(file) -> str:
+    settings = Settings(epochs=2, batch_size=4, seq_len=10)
+    Engine(tiny_model(), CYCLE[:500], CYCLE[500:], settings, [Progress(file)]).fit()
+    return file.getvalue()
+
+
+def test_where_nobody_watches_there_is_a_line_an_epoch():
+    lines = run(io.StringIO()).splitlines()
+    assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert all("nats a token" in line and "tokens/s" in line for line in lines)
+
+
+def test_a_terminal_gets_a_bar_with_loss_speed_and_time_left():
+    shown = run(Terminal())
+    assert "\r" in shown
+    assert "loss " in shown
+    assert "token/s" in shown
+    assert " left" in shown
