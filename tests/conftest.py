@@ -68,3 +68,24 @@ def run_python() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+def _train(folder: Path, *options: str) -> Path:
+    from cli_helpers import TEXT, TINY, minilm
+
+    arguments = ["train", "--data", "-", *TINY, "--epochs", "12", *options, "--out", folder]
+    done = minilm(*arguments, stdin=TEXT)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny character model that the command line trained."""
+    return _train(tmp_path_factory.mktemp("char"))
+
+
+@pytest.fixture(scope="session")
+def trained_on_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny word model that the command line trained."""
+    return _train(tmp_path_factory.mktemp("word"), "--level", "word")

@@ -134,7 +134,11 @@ def test_a_single_point_and_text_in_need_of_escaping():
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 9.7, [0, 2, 4, 6, 8]), (0.9, 1.31, [0.9, 1, 1.1, 1.2, 1.3]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
+    [
+        (0, 9.7, [0, 2, 4, 6, 8]),
+        (0.9, 1.31, [0.9, 1, 1.1, 1.2, 1.3]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+    ],
 )
 def test_ticks_are_round(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)

@@ -1,11 +1,11 @@
 import math
 
 import numpy as np
+from training_helpers import CYCLE, Bigram, tiny_model
 
 import minilm
 from minilm import nn
 from minilm.training.diagnose import first_bad_tensor
-from tests.training_helpers import CYCLE, tiny_model
 
 IDS = CYCLE[None, :6]
 
@@ -31,6 +31,29 @@ def test_then_outputs_in_the_order_of_computation():
     model.drop = Nan()
     assert first_bad_tensor(model, IDS, None) == "the output of drop"
     assert "forward" not in vars(model.fc)  # nothing is left of the watching
+
+
+def test_a_whole_is_named_where_its_parts_are_well():
+    class Inner(Bigram):
+        def forward(self, x):
+            return super().forward(x) * math.nan
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    assert first_bad_tensor(Outer(), IDS, None) == "the output of inner"
+
+
+def test_logits_come_after_all_modules():
+    model = tiny_model()
+    reading = model.forward_with_state
+    model.forward_with_state = lambda x, state: (reading(x, state)[0] * math.nan, state)
+    assert first_bad_tensor(model, IDS, None) == "the logits"
 
 
 def test_a_state_can_be_the_cause():

@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from training_helpers import Bigram, WithOutput, tiny_model
 
 import minilm
 from minilm.training import Evaluation, evaluate
-from tests.training_helpers import Bigram, WithOutput, tiny_model
 
 IDS = np.random.default_rng(0).integers(0, 5, 500)
 

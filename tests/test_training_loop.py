@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from training_helpers import CYCLE, Bigram, WithOutput, tiny_model
 
 import minilm
 from minilm import nn, optim
 from minilm.training import train, validate
-from tests.training_helpers import CYCLE, Bigram, WithOutput, tiny_model
 
 
 def batches(count: int = 4) -> list:

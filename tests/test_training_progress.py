@@ -1,8 +1,9 @@
 import io
 
+from training_helpers import CYCLE, tiny_model
+
 from minilm.training import Engine, Settings
 from minilm.training.progress import Progress
-from tests.training_helpers import CYCLE, tiny_model
 
 
 class Terminal(io.StringIO):

@@ -40,8 +40,8 @@ typedef struct ml_direction {
     ml_real *c;     // (T + 1, B, H), or NULL
 } ml_direction;
 
-// Rows of a sequence in memory: the one of time t and batch b begins at data + t * time + b *
-// batch.
+// Rows of a sequence in memory: the one of time t and batch b begins at
+// data + t * time + b * batch.
 typedef struct ml_rows {
     ml_real *data; // NULL: none
     size_t time, batch;

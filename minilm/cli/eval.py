@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from minilm.cli.arguments import print_json, say_unknown
+from minilm.cli.arguments import input_name, print_json, say_unknown
 
 HELP = "measure a trained model on a text"
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     model, tokenizer = from_pretrained(args.folder), load_tokenizer(args.folder)
     text = read_text(args.file)
     ids = encode_text(tokenizer, text)
-    say_unknown(tokenizer, ids, args.file)
+    say_unknown(tokenizer, ids, input_name(args.file))
     reached = evaluate(model, ids)
     bits = reached.bits_per_char(len(text) / len(ids))
     if args.json:

@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="of the likeliest that have this probability together",
     )
-    add("--seed", type=whole, metavar="N", help="the same seed writes the same text")
+    add(
+        "--seed",
+        type=whole,
+        metavar="N",
+        help="the same seed writes the same text; without it, any",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,10 +51,12 @@ def run(args: argparse.Namespace) -> int:
     from minilm.data.tokenizer import encode_text
     from minilm.generation import stream_text
     from minilm.models import from_pretrained, load_tokenizer
+    from minilm.random import default_generator
 
     model, tokenizer = from_pretrained(args.folder), load_tokenizer(args.folder)
     prompt = read_text("-") if args.prompt == "-" else args.prompt
     say_unknown(tokenizer, encode_text(tokenizer, prompt), "the prompt")
+    seed = default_generator.seed() if args.seed is None else args.seed
     pieces: list[str] = []
     stream_text(
         model,
@@ -60,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
         temperature=args.temp,
         top_k=args.top_k,
         top_p=args.top_p,
-        seed=args.seed,
+        seed=seed,
     )
     if args.json:
-        print_json({"prompt": prompt, "text": "".join(pieces)})
+        print_json({"prompt": prompt, "seed": seed, "text": "".join(pieces)})
     else:
         print()
     return 0

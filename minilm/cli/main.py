@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="minilm", description="Train small language models on a CPU, and write with them."
     )
+    parser.add_argument("--version", action=_Version, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
             help=command.HELP,
             description=command.__doc__,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Help,
         )
         command.add_arguments(sub)
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -65,6 +66,28 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(run=command.run)
     return parser
+
+
+class _Version(argparse.Action):
+    """Show the version; it is looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from minilm import __version__
+
+        print(f"minilm {__version__}")
+        parser.exit()
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Show the defaults of those arguments that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, "") or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
 
 
 def _one_line(error: Exception) -> str:

@@ -39,9 +39,11 @@ def first_bad_tensor(model: Any, inputs: Any, state: Any) -> str | None:
             return f"the parameter {name}"
     found: list[str] = []
     with _watched(model, found), no_grad():
-        read_on(model, inputs, state)
+        logits, _ = read_on(model, inputs, state)
     if found:
         return f"the output of {found[0]}"
+    if not _finite(logits):
+        return "the logits"
     # Gradients arrive from the loss backwards, the last layer's first.
     for name, parameter in reversed(list(model.named_parameters())):
         if parameter.grad is not None and not _finite(parameter.grad):
@@ -51,8 +53,8 @@ def first_bad_tensor(model: Any, inputs: Any, state: Any) -> str | None:
 
 @contextmanager
 def _watched(model: Any, found: list[str]) -> Iterator[None]:
-    """Note in `found` the modules without children whose outputs are not finite."""
-    leaves = {name: m for name, m in model.named_modules() if not list(m.children())}
+    """Note in `found` the modules whose outputs are not finite, parts before their wholes."""
+    modules = dict(model.named_modules())
 
     def watch(name: str, module: Any) -> None:
         forward = module.forward
@@ -65,12 +67,12 @@ def _watched(model: Any, found: list[str]) -> Iterator[None]:
 
         module.forward = watching
 
-    for name, module in leaves.items():
+    for name, module in modules.items():
         watch(name, module)
     try:
         yield
     finally:
-        for module in leaves.values():
+        for module in modules.values():
             del module.forward
 
 

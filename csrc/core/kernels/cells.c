@@ -56,8 +56,11 @@ void ML_KERNEL(rnn_relu_backward)(const ml_cell_backward *s) { rnn_backward(s, 1
 
 // ---- lstm (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000) -----------
 //
-//     i, f, o = sigma(W_ih x_t + W_hh h_{t-1} + b),  g = tanh(...)      saved in the order i, f, g,
-//     o c_t = f * c_{t-1} + i * g h_t = o * tanh(c_t)
+//     i, f, o = sigma(W_ih x_t + W_hh h_{t-1} + b),  g = tanh(...)
+//     c_t = f * c_{t-1} + i * g
+//     h_t = o * tanh(c_t)
+//
+// Saved are i, f, g, o.
 
 void ML_KERNEL(lstm_forward)(const ml_cell_forward *s)
 {
@@ -119,10 +122,11 @@ void ML_KERNEL(lstm_backward)(const ml_cell_backward *s)
 //
 //     r, z = sigma(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 //     q = W_hn h_{t-1} + b_hn
-//     n = tanh(W_in x_t + b_in + r * q)                                  saved in the order n, r,
-//     z, q h_t = (1 - z) * n + z * h_{t-1}
+//     n = tanh(W_in x_t + b_in + r * q)
+//     h_t = (1 - z) * n + z * h_{t-1}
 //
-// In that order the columns n, r, z are those of W_ih, and r, z, q, side by side, those of W_hh.
+// Saved are n, r, z, q: the columns n, r, z are those of W_ih, and r, z, q, side by side, those of
+// W_hh.
 
 void ML_KERNEL(gru_forward)(const ml_cell_forward *s)
 {

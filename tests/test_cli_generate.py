@@ -1,0 +1,101 @@
+import json
+import subprocess
+
+import pytest
+from cli_helpers import COMMAND, environment, minilm
+
+
+def test_it_goes_on_from_the_prompt(trained):
+    done = minilm("generate", trained, "-p", "the cat", "-m", 40, "--temp", 0.8, "--seed", 0)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the cat")
+    assert len(done.stdout) == len("the cat") + 40 + len("\n")
+    assert done.stderr == ""
+
+
+def test_the_same_seed_writes_the_same(trained):
+    def write(seed):
+        options = ["--temp", 0.8, "--top-k", 40, "--top-p", 0.95, "--seed", seed]
+        return minilm("generate", trained, "-p", "the", *options).stdout
+
+    assert write(0) == write(0)
+    assert write(0) != write(1)
+
+
+def test_without_a_seed_each_time_is_another(trained):
+    def write():
+        return minilm("generate", trained, "-p", "the", "--temp", 1.5).stdout
+
+    assert write() != write()
+
+
+def test_temperature_zero_always_takes_the_likeliest(trained):
+    texts = {
+        minilm("generate", trained, "-p", "the", "--temp", 0, "--seed", seed).stdout
+        for seed in (1, 2)
+    }
+    greedy = minilm("generate", trained, "-p", "the", "--top-k", 1, "--seed", 3).stdout
+    assert texts == {greedy}
+
+
+def test_without_a_prompt_it_begins_by_itself(trained):
+    done = minilm("generate", trained, "-m", 10)
+    assert len(done.stdout) == 11
+
+
+def test_the_prompt_may_come_from_standard_input(trained):
+    done = minilm("generate", trained, "-p", "-", "-m", 3, stdin="on the ")
+    assert done.stdout.startswith("on the ")
+
+
+def test_json(trained):
+    done = minilm("generate", trained, "-p", "the", "-m", 10, "--json")
+    result = json.loads(done.stdout)
+    assert result["prompt"] == "the"
+    assert result["text"].startswith("the")
+    assert len(result["text"]) == 13
+    again = minilm("generate", trained, "-p", "the", "-m", 10, "--seed", result["seed"])
+    assert again.stdout == result["text"] + "\n"
+
+
+def test_unknown_characters_of_the_prompt_are_counted(trained):
+    done = minilm("generate", trained, "-p", "the Zoë", "-m", 3)
+    assert done.returncode == 0
+    assert done.stderr == "the prompt: 2 of 7 tokens are unknown, read as <unk>\n"
+
+
+def test_a_missing_folder_is_an_error_in_one_line(tmp_path):
+    done = minilm("generate", tmp_path / "none")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("minilm generate: ")
+    assert "none does not exist" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--temp=-1", "expected a number of at least 0, got '-1'"),
+        ("--top-p=0", "expected a number above 0 and at most 1, got '0'"),
+        ("--top-p=1.5", "expected a number above 0 and at most 1, got '1.5'"),
+        ("--top-k=-2", "expected a whole number of at least 0, got '-2'"),
+        ("-m=-1", "expected a whole number of at least 0"),
+    ],
+)
+def test_wrong_usage(option, message):
+    done = minilm("generate", "folder", option)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_shout_about(trained):
+    with subprocess.Popen(
+        [*COMMAND, "generate", str(trained), "-m", "200000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        process.stdout.read(20)
+        process.stdout.close()
+        assert process.stderr.read() == b""
