@@ -77,8 +77,7 @@ def test_a_missing_folder_is_an_error_in_one_line(tmp_path):
     ("option", "message"),
     [
         ("--temp=-1", "expected a number of at least 0, got '-1'"),
-        ("--top-p=0", "expected a number above 0 and at most 1, got '0'"),
-        ("--top-p=1.5", "expected a number above 0 and at most 1, got '1.5'"),
+        ("--top-p=1.5", "expected a number of at least 0 and at most 1, got '1.5'"),
         ("--top-k=-2", "expected a whole number of at least 0, got '-2'"),
         ("-m=-1", "expected a whole number of at least 0"),
     ],

@@ -29,5 +29,5 @@ def test_a_terminal_gets_a_bar_with_loss_speed_and_time_left():
     shown = run(Terminal())
     assert "\r" in shown
     assert "loss " in shown
-    assert "token/s" in shown
+    assert "tokens/s" in shown
     assert " left" in shown

@@ -2,7 +2,6 @@
 #include "binding.h"
 
 #include "../core/platform.h"
-#include "../core/workspace.h"
 
 int ml_raise(const ml_error *err)
 {

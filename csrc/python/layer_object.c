@@ -1,8 +1,6 @@
 // _core.Layer: any entry of the table of layers, and its forward pass.
 #include "layer_object.h"
 
-#include "../core/workspace.h"
-
 enum { MAX_PARAMS = 1 << 16 };
 
 // ---- Layer ------------------------------------------------------------------------------------

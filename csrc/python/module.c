@@ -2,12 +2,7 @@
 #define ML_IMPORT_ARRAY
 #include "binding.h"
 
-#include "../core/activation.h"
-#include "../core/cross_entropy.h"
-#include "../core/gemm.h"
 #include "../core/kernels/kernels.h"
-#include "../core/pool.h"
-#include "../core/workspace.h"
 
 // ---- functions that are not kernels -----------------------------------------------------------
 

@@ -1,7 +1,6 @@
 // _core.NGram: an n-gram model, whose counts are replaced by `fit` and read by the rest.
 #include <stdatomic.h>
 
-#include "../core/ngram.h"
 #include "functions.h"
 
 // Tokens between two looks at Ctrl-C: some tens of milliseconds.

@@ -3,7 +3,6 @@
 #ifndef ML_PARAM_LISTS_H
 #define ML_PARAM_LISTS_H
 
-#include "../core/optim.h"
 #include "binding.h"
 
 enum { LIST_VALUE, LIST_GRAD, LIST_STATE, LISTS = LIST_STATE + 3 };

@@ -1,6 +1,4 @@
 // Random numbers, and drawing tokens from logits.
-#include "../core/rng.h"
-#include "../core/sample.h"
 #include "functions.h"
 
 int ml_to_word(PyObject *object, void *word)

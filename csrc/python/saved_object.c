@@ -1,8 +1,6 @@
 // _core.Saved: the backward pass of a layer.
 #include "layer_object.h"
 
-#include "../core/workspace.h"
-
 typedef struct kernel_run {
     int (*kernel)(ml_call *call, ml_error *err);
     ml_call *call;

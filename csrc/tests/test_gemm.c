@@ -72,8 +72,9 @@ static void check_product(product p)
         }
     // Each addition rounds a sum of up to sqrt(k) or so: the error grows like k.
     if (!CHECK(error <= 2e-7 * (double)(p.k + 5)))
-        fprintf(stderr, "    (%zu, %zu) x (%zu, %zu), transposed %d %d, gap %zu, beta %g: off by %g\n",
-                p.m, p.k, p.k, p.n, ta, tb, p.gap, (double)p.beta, error);
+        fprintf(stderr,
+                "    (%zu, %zu) x (%zu, %zu), transposed %d %d, gap %zu, beta %g: off by %g\n", p.m,
+                p.k, p.k, p.n, ta, tb, p.gap, (double)p.beta, error);
     free(a.data);
     free(b.data);
     free(c.data);
@@ -85,8 +86,9 @@ static void check_shape(size_t m, size_t n, size_t k)
 {
     const ml_real betas[] = {0, 1, 0.5};
     for (int which = 0; which < 24; which++)
-        check_product((product){which & 1 ? ML_TRANS : ML_NO_TRANS, which & 2 ? ML_TRANS : ML_NO_TRANS,
-                                m, n, k, which & 4 ? 5 : 0, betas[which / 8]});
+        check_product((product){which & 1 ? ML_TRANS : ML_NO_TRANS,
+                                which & 2 ? ML_TRANS : ML_NO_TRANS, m, n, k, which & 4 ? 5 : 0,
+                                betas[which / 8]});
 }
 
 static void test_small_and_odd_shapes(void)

@@ -11,10 +11,7 @@
 static atomic_long granted = -1;
 static atomic_int threads_refused;
 
-static int refuse(void)
-{
-    return atomic_load(&granted) >= 0 && atomic_fetch_sub(&granted, 1) == 0;
-}
+static int refuse(void) { return atomic_load(&granted) >= 0 && atomic_fetch_sub(&granted, 1) == 0; }
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

@@ -177,8 +177,8 @@ enum { ROUNDS = 300, MAX_TEAM = 8 };
 typedef struct relay {
     atomic_uint ranks[MAX_TEAM]; // calls with each rank
     size_t size;
-    size_t phase[MAX_TEAM];      // where each has got to, written before a barrier
-    atomic_size_t late;          // members seen in another phase after it
+    size_t phase[MAX_TEAM]; // where each has got to, written before a barrier
+    atomic_size_t late;     // members seen in another phase after it
 } relay;
 
 static void run_relay(void *ctx, ml_team *team, size_t rank, size_t size)

@@ -94,7 +94,8 @@ static void test_parameters_have_names_of_their_own(void)
         CHECK_STRING(spec[0].name, "weight_ih_l0");
         CHECK_STRING(spec[7].name, "bias_hh_l0_reverse");
         CHECK_STRING(spec[PARAMS - 1].name, "bias_hh_l11_reverse");
-        CHECK(spec[0].shape[1] == 3 && spec[8].shape[1] == 10); // above the first layer: both directions
+        CHECK(spec[0].shape[1] == 3 &&
+              spec[8].shape[1] == 10); // above the first layer: both directions
     }
 }
 
@@ -139,14 +140,16 @@ static const char *refusal(const char *kind, const char *name, double value)
 
 static void test_settings_of_the_wrong_type_are_refused(void)
 {
-    CHECK_STRING(refusal("linear", "in_featurs", 3), "linear has no setting 'in_featurs' [ML_ERR_VALUE]");
+    CHECK_STRING(refusal("linear", "in_featurs", 3),
+                 "linear has no setting 'in_featurs' [ML_ERR_VALUE]");
     const double sizes[] = {0, -1, 1.5, NAN, INFINITY, -INFINITY, 1e300, 0x1p60};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         CHECK(strstr(refusal("linear", "in_features", sizes[i]),
                      "linear: in_features: expected a whole number of at least 1, got ") != NULL);
     const double integers[] = {0.5, NAN, INFINITY, -1e300};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
-        CHECK(strstr(refusal("embedding", "padding_idx", integers[i]), "expected a whole number") != NULL);
+        CHECK(strstr(refusal("embedding", "padding_idx", integers[i]), "expected a whole number") !=
+              NULL);
     const double flags[] = {2, -1, 0.5, NAN};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         CHECK(strstr(refusal("gru", "bias", flags[i]), "expected True or False") != NULL);
@@ -170,12 +173,14 @@ static const char *check_of(const char *kind, const char *name, double value)
 static void test_settings_out_of_range_are_refused(void)
 {
     CHECK(strstr(check_of("dropout", "p", 1.5), "expected a probability in 0..1, got 1.5") != NULL);
-    CHECK(strstr(check_of("lstm", "dropout", -0.5), "expected a probability in 0..1, got -0.5") != NULL);
+    CHECK(strstr(check_of("lstm", "dropout", -0.5), "expected a probability in 0..1, got -0.5") !=
+          NULL);
     CHECK(strstr(check_of("embedding", "padding_idx", 3), "outside the table of 3 rows") != NULL);
     CHECK(strstr(check_of("activation", "function", -1), "expected 0..5, got -1") != NULL);
     CHECK(strstr(check_of("cross_entropy", "label_smoothing", 2), "0..1, got 2") != NULL);
     CHECK(strstr(check_of("cross_entropy", "reduction", 3), "expected 0..2, got 3") != NULL);
-    CHECK(strstr(check_of("linear_cross_entropy", "reduction", ML_REDUCE_NONE), "mean or sum") != NULL);
+    CHECK(strstr(check_of("linear_cross_entropy", "reduction", ML_REDUCE_NONE), "mean or sum") !=
+          NULL);
     CHECK_STRING(check_of("dropout", "p", 0.5), "accepted");
 }
 
@@ -242,7 +247,8 @@ static void test_shape_text(void)
     char text[40];
     CHECK_STRING(ml_shape_text(&(ml_array){.ndim = 0}, text, sizeof text), "()");
     CHECK_STRING(ml_shape_text(&(ml_array){.ndim = 1, .shape = {7}}, text, sizeof text), "(7,)");
-    CHECK_STRING(ml_shape_text(&(ml_array){.ndim = 3, .shape = {2, 0, 5}}, text, sizeof text), "(2, 0, 5)");
+    CHECK_STRING(ml_shape_text(&(ml_array){.ndim = 3, .shape = {2, 0, 5}}, text, sizeof text),
+                 "(2, 0, 5)");
     const ml_array long_one = {.ndim = 4, .shape = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX}};
     for (size_t size = 1; size < sizeof text; size++)
         CHECK(strlen(ml_shape_text(&long_one, text, size)) < size); // cut, not run over

@@ -1,6 +1,6 @@
 // exp, sigmoid and tanh of every instruction set against the C library's double versions.
 //
-//     test_vmath          all floats where tanh bends, every 61st elsewhere
+//     test_vmath          tanh of all floats where it bends, every 61st elsewhere
 //     test_vmath all      every float there is: minutes
 #include "minilm.h"
 
@@ -15,7 +15,8 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 extern const ml_kernels ml_kernels_generic, ml_kernels_avx2, ml_kernels_avx512;
-static const ml_kernels *const tables[] = {&ml_kernels_generic, &ml_kernels_avx2, &ml_kernels_avx512};
+static const ml_kernels *const tables[] = {&ml_kernels_generic, &ml_kernels_avx2,
+                                           &ml_kernels_avx512};
 #elif defined(__aarch64__)
 extern const ml_kernels ml_kernels_generic, ml_kernels_neon;
 static const ml_kernels *const tables[] = {&ml_kernels_generic, &ml_kernels_neon};
@@ -74,9 +75,9 @@ typedef struct sweep {
     uint32_t first, last, stride;
     function *approximate;
     double (*exact)(double);
-    int odd;                   // f(-x) = -f(x), to the bit
-    double bound;              // of the result's absolute value
-    atomic_uint broken;        // results that are not odd, or beyond the bound
+    int odd;            // f(-x) = -f(x), to the bit
+    double bound;       // of the result's absolute value
+    atomic_uint broken; // results that are not odd, or beyond the bound
     _Atomic double worst[TABLES];
 } sweep;
 
@@ -136,8 +137,7 @@ static void run_sweep(sweep s, const char *name, double limit)
 
 static uint32_t stride = 61;
 
-// Below 2^-13 the square of x is lost beside the constants of both polynomials: only the digits of x
-// count, not its exponent, and a part of the floats stands for all. Beyond 9.02 all give 1.
+// Where tanh bends, no float is left out.
 static void test_tanh(void)
 {
     const float low = 0x1p-13f, high = 9.1f;

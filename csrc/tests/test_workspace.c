@@ -160,7 +160,8 @@ static void test_an_arena_counts_what_it_hands_out(void)
 
 static void test_an_arena_notices_sizes_that_do_not_fit(void)
 {
-    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / sizeof(ml_real), SIZE_MAX / sizeof(ml_real) / 4 + 1};
+    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / sizeof(ml_real),
+                            SIZE_MAX / sizeof(ml_real) / 4 + 1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         ml_arena arena = {0};
         CHECK(ml_arena_reals(&arena, sizes[i]) == NULL);

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-k", type=whole, default=0, metavar="K", help="of the K likeliest; 0 for all")
     add(
         "--top-p",
-        type=number(float, 0, 1, open_low=True),
+        type=number(float, 0, 1),
         default=1.0,
         metavar="P",
         help="of the likeliest that have this probability together",

@@ -47,18 +47,18 @@ PLOTS = (
     """noticed that {her} <pet.bare> was gone.
     [The gate|A window|The back door] of {place} stood open.
     {hero} was <mood>, for {she} loved {pet} [dearly|very much|more than anything].
-    @First @eagerly looked <first.at>, but {she} found only <thing.a>.
+    @First @eagerly looked around <first.at>, but {she} found only <thing.a>.
     @scene
     @Then took {thing} and @went to <second>, where <friend> was @busy.
     @talk
-    {friend} had [heard|seen] {pet.one} <third.at>, and {friend} @went there with {hero}.
+    {friend} had [heard|seen] {pet.one} <third.at> and led {hero} @way to {third}.
     There stood {pet.full}, [watching|chasing] @creatures.
     {hero} @eagerly [hugged|kissed|stroked] {pet} and was no longer {mood}.
     [As thanks|For this help] {hero} gave {thing} to {friend}.""",
     # Something is lost, and somebody must not hear of it.
     """could not find {her} <thing.bare>.
     {hero} was <mood>, because {thing} had been a gift from {her} <bond> <other>.
-    @First @eagerly [looked|searched] <first.at>, but {she} found only @creatures.
+    @First @eagerly looked around <first.at>, but {she} found only @creatures.
     @scene
     [Luckily|By chance] <friend> the {friend.job} had found {thing.one} <second.at>
     and had taken {thing} to {friend.place}.
@@ -146,8 +146,8 @@ GROUND = (
 SCENE = (
     "The {weather.noun} {weather.did} over {hero} and the @dull [fields|hills|houses|roofs|trees].",
     "It was still {weather}, but {hero} did not mind.",
-    "On the @dull @ground {hero} [saw|passed|met|heard] @creatures.",
-    "{hero} thought of {thing} and stopped to [look at|listen to|talk to] @creatures.",
+    "Near the @dull @ground {hero} [saw|passed|met|heard] @creatures.",
+    "{hero} thought of {thing} and [looked at|listened to|talked to] @creatures.",
 )
 
 CREATURES = (

@@ -42,9 +42,8 @@ def _task(verb: str, thing: str, done: str) -> Entity:
     )
 
 
-def _person(pronouns: str, name: str, job: str = "guest", where: str = "at inn") -> Entity:
+def _person(pronouns: str, name: str, **forms: str) -> Entity:
     she, her = pronouns.split()
-    place = _place(where)
     return Entity(
         key=name,
         text=name,
@@ -52,10 +51,13 @@ def _person(pronouns: str, name: str, job: str = "guest", where: str = "at inn")
         her=her,
         She=she.capitalize(),
         Her=her.capitalize(),
-        job=job,
-        place=place.text,
-        at=place.at,
+        **forms,
     )
+
+
+def _worker(pronouns: str, name: str, job: str, where: str) -> Entity:
+    place = _place(where)
+    return _person(pronouns, name, job=job, place=place.text, at=place.at)
 
 
 def _things(adjectives: str, nouns: str) -> tuple[Entity, ...]:
@@ -77,25 +79,25 @@ def _things(adjectives: str, nouns: str) -> tuple[Entity, ...]:
 
 # Everybody who works has one place to work: whoever remembers the person knows the place.
 HEROES = (
-    _person("she her", "Ada", "baker", "in bakery"),
-    _person("she her", "Elsa", "farmer", "in barn"),
-    _person("she her", "Mira", "miller", "at mill"),
-    _person("she her", "Rosa", "sailor", "at harbour"),
-    _person("he his", "Bruno", "cook", "in kitchen"),
-    _person("he his", "Emil", "gardener", "in garden"),
-    _person("he his", "Hugo", "shepherd", "in hut"),
-    _person("he his", "Otto", "weaver", "in cottage"),
+    _worker("she her", "Ada", "baker", "in bakery"),
+    _worker("she her", "Elsa", "farmer", "in barn"),
+    _worker("she her", "Mira", "miller", "at mill"),
+    _worker("she her", "Rosa", "sailor", "in cabin"),
+    _worker("he his", "Bruno", "cook", "in kitchen"),
+    _worker("he his", "Emil", "gardener", "in greenhouse"),
+    _worker("he his", "Hugo", "shepherd", "in hut"),
+    _worker("he his", "Otto", "weaver", "in cottage"),
 )
 
 FRIENDS = (
-    _person("she her", "Anna", "smith", "at forge"),
-    _person("she her", "Greta", "teacher", "at school"),
-    _person("she her", "Lena", "doctor", "in tower"),
-    _person("she her", "Thea", "painter", "in attic"),
-    _person("he his", "Carl", "carpenter", "in workshop"),
-    _person("he his", "Leo", "fisher", "in boathouse"),
-    _person("he his", "Oscar", "innkeeper", "at inn"),
-    _person("he his", "Simon", "tailor", "in shop"),
+    _worker("she her", "Anna", "smith", "at forge"),
+    _worker("she her", "Greta", "teacher", "at school"),
+    _worker("she her", "Lena", "doctor", "in tower"),
+    _worker("she her", "Thea", "painter", "in attic"),
+    _worker("he his", "Carl", "carpenter", "in workshop"),
+    _worker("he his", "Leo", "fisher", "in boathouse"),
+    _worker("he his", "Oscar", "innkeeper", "at inn"),
+    _worker("he his", "Simon", "tailor", "in shop"),
 )
 
 OTHERS = (

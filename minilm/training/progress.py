@@ -29,7 +29,7 @@ class Progress(Callback):
 
         self._bar = tqdm(
             total=engine.total_steps * engine.tokens_per_step,
-            unit="token",
+            unit=" tokens",
             unit_scale=True,
             file=self._file,
             disable=None,

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+from training_helpers import Bigram, WithOutput, tiny_model
+
+import minilm
+from minilm.data.tokenizer import train_char_tokenizer, train_word_tokenizer
+from minilm.generation import generate, start_ids, stream_text
+from minilm.models import RNNModel
+
+PROMPT = np.array([1, 2, 3])
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_carrying_the_state_is_reading_everything_again(cell):
+    model = tiny_model(cell).eval()
+    out = generate(model, PROMPT, 20, temperature=0)
+    ids = PROMPT.tolist()
+    with minilm.no_grad():
+        for _ in range(20):
+            ids.append(int(model(np.array([ids])).numpy()[0, -1].argmax()))
+    assert out.tolist() == ids
+
+
+@pytest.mark.parametrize("kind", [Bigram, WithOutput])
+def test_models_without_state_write_too(kind):
+    minilm.manual_seed(0)
+    model = kind()
+    table = model.table.weight.detach().numpy()
+    out = generate(model, [2], 6, temperature=0).tolist()
+    assert out == [2] + [int(table[before].argmax()) for before in out[:-1]]
+
+
+def test_the_axes_are_those_of_the_prompt():
+    model = tiny_model()
+    assert generate(model, PROMPT, 4, seed=0).shape == (7,)
+    assert generate(model, PROMPT[None], 4, seed=0).shape == (1, 7)
+    assert generate(model, minilm.tensor([[1, 2], [3, 4]]), 4, seed=0).shape == (2, 6)
+    assert generate(model, PROMPT, 0).tolist() == PROMPT.tolist()
+
+
+def test_the_first_text_of_a_batch_is_the_one_written_alone():
+    model = tiny_model()
+    both = generate(model, [[1, 2], [3, 4]], 10, seed=5).tolist()
+    assert generate(model, [1, 2], 10, seed=5).tolist() == both[0]
+    assert generate(model, [3, 4], 10, seed=6).tolist() == both[1]
+
+
+def test_seeds():
+    model = tiny_model()
+    assert (
+        generate(model, PROMPT, 30, seed=1).tolist() == generate(model, PROMPT, 30, seed=1).tolist()
+    )
+    assert (
+        generate(model, PROMPT, 30, seed=1).tolist() != generate(model, PROMPT, 30, seed=2).tolist()
+    )
+    minilm.manual_seed(7)
+    first, second = (generate(model, PROMPT, 30).tolist() for _ in range(2))
+    minilm.manual_seed(7)
+    assert generate(model, PROMPT, 30).tolist() == first != second
+
+
+def test_samples_follow_the_models_probabilities():
+    minilm.manual_seed(0)
+    model = Bigram()
+    logits = model.table.weight.detach().numpy().astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    ids = generate(model, np.zeros((40, 1), np.int64), 100, seed=0).numpy()
+    counts = np.zeros((5, 5))
+    np.add.at(counts, (ids[:, :-1].ravel(), ids[:, 1:].ravel()), 1)
+    np.testing.assert_allclose(counts / counts.sum(1, keepdims=True), expected, atol=0.06)
+
+
+def test_top_k_and_top_p_leave_the_unlikely_out():
+    minilm.manual_seed(0)
+    model = Bigram()
+    order = np.argsort(-model.table.weight.detach().numpy(), axis=1)
+    ids = generate(model, [0], 300, top_k=2, seed=0).numpy()
+    assert all(after in order[before, :2] for before, after in zip(ids, ids[1:], strict=False))
+    ids = generate(model, [0], 300, top_p=1e-6, seed=0).numpy()
+    assert all(after == order[before, 0] for before, after in zip(ids, ids[1:], strict=False))
+
+
+def test_new_tokens_are_told_as_they_come():
+    told = []
+    out = generate(
+        tiny_model(), [[1], [2]], 3, seed=0, on_token=lambda column: told.append(column.tolist())
+    )
+    assert np.array(told).T.tolist() == out.numpy()[:, 1:].tolist()
+
+
+def test_the_mode_is_left_as_it_was_and_dropout_is_off():
+    model = tiny_model(dropout=0.9).train()
+    texts = [generate(model, PROMPT, 20, temperature=0).tolist() for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert model.training
+
+
+def test_nothing_is_left_on_the_tape():
+    assert not generate(tiny_model(), PROMPT, 2, seed=0).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("prompt", "error", "message"),
+    [
+        ([], ValueError, "prompt is empty"),
+        ([[]], ValueError, "prompt is empty"),
+        ([[[1]]], ValueError, r"\(time,\) or \(batch, time\); got the shape \(1, 1, 1\)"),
+        ([0.5], TypeError, "token ids are integers; got float64"),
+    ],
+)
+def test_a_prompt_that_is_none(prompt, error, message):
+    with pytest.raises(error, match=message):
+        generate(tiny_model(), prompt, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -1.0}, "temperature"),
+        ({"top_k": -1}, "top_k: expected 0 .* got -1"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"max_new_tokens": -1}, "max_new_tokens must not be negative; got -1"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        generate(tiny_model(), PROMPT, **{"max_new_tokens": 1, **options})
+
+
+def test_ids_outside_the_vocabulary_are_refused():
+    with pytest.raises(IndexError, match="9"):
+        generate(tiny_model(), [1, 9], 1)
+
+
+TEXT = "The cat sat on the mat.\n\nThe dog, a big one, sat on the log.\n"
+
+
+@pytest.mark.parametrize("train", [train_char_tokenizer, train_word_tokenizer])
+@pytest.mark.parametrize("prompt", ["The cat", "The dog,", ""])
+def test_the_pieces_make_the_decoded_text(train, prompt):
+    tokenizer = train(TEXT)
+    minilm.manual_seed(0)
+    model = RNNModel(tokenizer.get_vocab_size(), 4, 8)
+    pieces: list[str] = []
+    stream_text(model, tokenizer, prompt, 30, write=pieces.append, seed=0)
+    ids = tokenizer.encode(prompt).ids or start_ids(tokenizer).tolist()
+    out = generate(model, ids, 30, seed=0).tolist()
+    expected = tokenizer.decode(out if prompt else out[len(ids) :])
+    assert "".join(pieces) == expected
+    assert len(pieces) > 10
+
+
+def test_without_a_prompt_it_starts_after_a_paragraph():
+    tokenizer = train_char_tokenizer("ab.\n")
+    assert tokenizer.decode(start_ids(tokenizer).tolist()) == ".\n\n"
+    tokenizer = train_char_tokenizer("ab\n")
+    assert tokenizer.decode(start_ids(tokenizer).tolist()) == "\n\n"
+    assert start_ids(train_char_tokenizer("ab")).tolist() == [0]
