@@ -4,14 +4,14 @@ The docstrings are in the module itself: ``help(minilm._core.Layer.forward)``.
 """
 
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypedDict, final
+from typing import Any, SupportsIndex, TypeAlias, TypedDict, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-type _Array = NDArray[Any]  # of whatever type: what does not fit is refused by name
-type _Reals = NDArray[np.float32]
-type _Arrays = Sequence[_Reals]
+_Array: TypeAlias = NDArray[Any]  # of whatever type: what does not fit is refused by name
+_Reals: TypeAlias = NDArray[np.float32]
+_Arrays: TypeAlias = Sequence[_Reals]
 
 class _BufferStats(TypedDict):
     used: int

@@ -65,6 +65,7 @@ def _things(adjectives: str, nouns: str) -> tuple[Entity, ...]:
         Entity(
             key=noun,
             text=f"the {noun}",
+            The=f"The {noun}",
             noun=noun,
             one=_with_article(noun),
             bare=f"{adjective} {noun}",

@@ -97,8 +97,8 @@ class Engine:
             step before.
         """
         self._started = time.perf_counter()
-        self._tell("on_train_begin")
         try:
+            self._tell("on_train_begin")
             while self.epoch < self.settings.epochs:
                 self.epoch += 1
                 self._run_epoch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from minilm.training.callback import Callback
 
@@ -22,6 +22,7 @@ class Progress(Callback):
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stderr
+        self._bar: Any = None
 
     def on_train_begin(self, engine: Engine) -> None:
         """Open the bar."""
@@ -57,4 +58,5 @@ class Progress(Callback):
 
     def on_train_end(self, engine: Engine) -> None:
         """Take the bar away."""
-        self._bar.close()
+        if self._bar is not None:  # Ctrl-C may come before it is there
+            self._bar.close()

@@ -68,7 +68,6 @@ class Run:
         folder: Path,
         best_possible: float | None = None,
     ) -> None:
-        _check_writable(folder)
         self.corpus = corpus
         self.architecture = architecture
         self.settings = settings
@@ -77,6 +76,7 @@ class Run:
         manual_seed(settings.seed)
         self.model = _build(architecture, corpus.vocab_size)
         self._engine = Engine(self.model, corpus.train_ids, corpus.valid_ids, settings)
+        _check_writable(folder)
         ngram = NGramModel(NGRAM_ORDER, corpus.vocab_size).fit(corpus.train_ids)
         self.ngram_loss = ngram.loss(corpus.valid_ids)
         self.samples: dict[str, str] = {}
@@ -110,12 +110,12 @@ class Run:
             best = self.history.best
             kept = f"epoch {best.epoch} is in {self.folder}" if best else "nothing was saved"
             raise NonFiniteError(f"{error}; {kept}") from None
-        if self.history.step_losses:
-            self.save()
+        if not self.history.step_losses:  # Ctrl-C came at once
+            return
+        self.save()
         if not self.history.interrupted:
             self._write_samples()
-        if self.history.step_losses:
-            self._report().write(self.folder / REPORT)
+        self._report().write(self.folder / REPORT)
 
     def save(self) -> None:
         """Write the model, its tokenizer and the history."""

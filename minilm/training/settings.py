@@ -26,8 +26,8 @@ class Architecture:
     model: str = "lstm"
     layers: int = 1
     hidden: int = 256
-    embed: int = 64
-    dropout: float = 0.1
+    embed: int = 128
+    dropout: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Settings:
         Of the weights, of dropout, and of where windows are cut.
     """
 
-    epochs: int = 8
-    batch_size: int = 32
+    epochs: int = 10
+    batch_size: int = 16
     seq_len: int = 64
-    lr: float = 3e-3
+    lr: float = 1e-2
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
