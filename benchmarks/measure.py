@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
+import math
 import statistics
 import subprocess
 import sys
@@ -15,7 +15,14 @@ from pathlib import Path
 from configurations import CONFIGURATIONS, Configuration
 from workload import Workload
 
-WARM_UP = 10
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+WARM_UP = 10  # steps before the clock runs; what they lose is compared
+TURN = 4  # measured steps in a row, as a training run has them
+PAUSE = 0.03  # seconds: threads of one library spin for a while, and must not meet the other's turn
 MEMORY_STEPS = 4
 
 
@@ -25,38 +32,63 @@ class Timing:
 
     Attributes
     ----------
+    losses : list of float
+        Of each step of the warm-up, in nats a token.
     seconds : list of float
-        Of each step.
+        Of each measured step.
     faults : list of int
-        Page faults of each step.
-    loss : float
-        Before the last step.
+        Page faults of each measured step.
     """
 
+    losses: list[float]
     seconds: list[float] = field(default_factory=list)
     faults: list[int] = field(default_factory=list)
-    loss: float = float("nan")
 
     @property
     def median(self) -> float:
         """Median time of a step in seconds."""
         return statistics.median(self.seconds)
 
+    def differs_from(self, other: Timing) -> float:
+        """Return by how much a loss differs at most from the other's at the same step."""
+        pairs = zip(self.losses, other.losses, strict=True)
+        return max(abs(ours - theirs) for ours, theirs in pairs)
+
 
 def time_by_turns(workloads: Mapping[str, Workload], steps: int) -> dict[str, Timing]:
-    """Run all workloads step by step, one after the other, so that all meet the same machine."""
-    timings = {name: Timing() for name in workloads}
-    for number in range(WARM_UP + steps):
+    """Run all workloads a few steps at a time, by turns, so that all meet the same machine.
+
+    Parameters
+    ----------
+    workloads : dict of str to Workload
+        What to run.
+    steps : int
+        Measured steps of each, rounded up to whole turns.
+    """
+    timings = {
+        name: Timing([workload.step() for _ in range(WARM_UP)])
+        for name, workload in workloads.items()
+    }
+    for _ in range(math.ceil(steps / TURN)):
         for name, workload in workloads.items():
-            faults = _page_faults()
-            start = time.perf_counter()
-            loss = workload.step()
-            seconds = time.perf_counter() - start
-            timings[name].loss = loss
-            if number >= WARM_UP:
-                timings[name].seconds.append(seconds)
-                timings[name].faults.append(_page_faults() - faults)
+            time.sleep(PAUSE)
+            workload.step()  # brings its weights back into the caches
+            for _ in range(TURN):
+                _time_step(workload, timings[name])
     return timings
+
+
+def _time_step(workload: Workload, timing: Timing) -> None:
+    faults = page_faults()
+    start = time.perf_counter()
+    workload.step()
+    timing.seconds.append(time.perf_counter() - start)
+    timing.faults.append(page_faults() - faults)
+
+
+def page_faults() -> int:
+    """Return how many pages this process had to ask the system for; 0 where it does not say."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt if resource else 0
 
 
 def peak_memory(library: str, row: Configuration, threads: int) -> float:
@@ -71,15 +103,13 @@ def set_threads(library: str, threads: int) -> None:
     __import__(library).set_num_threads(threads)
 
 
-def _page_faults() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-
 def _peak_mib() -> float:
     status = Path("/proc/self/status")
     if status.exists():  # Linux: ru_maxrss would count what the parent had before exec
         lines = status.read_text(encoding="ascii").splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    if resource is None:
+        return math.nan
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts bytes
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from configurations import Configuration
 
 LEARNING_RATE = 1e-3
-EQUAL = 1e-3  # losses that differ by less count as the same training
 SEED = 0
 
 

@@ -1,4 +1,5 @@
-// Chooses the kernel table once.
+// Chooses the kernel table. Whoever comes first chooses; several at once choose the same. So there is
+// no lock that inner loops would meet at, or that a child of fork could find held for ever.
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,59 +24,48 @@ static const ml_kernels *const compiled[] = {
 };
 enum { COMPILED = sizeof compiled / sizeof *compiled };
 
-static struct {
-    ml_mutex lock;                      // held while choosing
-    _Atomic(const ml_kernels *) chosen; // read in inner loops: no lock once it is set
-    const char *refused;
-    char available[64];
-} dispatch = {.lock = ML_MUTEX_INIT};
-
-static const ml_kernels *choose(void)
+// What MINILM_ISA asks for, or NULL.
+static const char *wanted(void)
 {
-    const char *wanted = getenv("MINILM_ISA");
-    if (wanted != NULL && *wanted == '\0')
-        wanted = NULL;
-    const ml_kernels *best = NULL, *named = NULL;
-    for (size_t i = 0; i < COMPILED; i++) {
-        const char *isa = compiled[i]->isa;
-        if (!ml_cpu_supports(isa))
-            continue;
-        if (best == NULL)
-            best = compiled[i];
-        else
-            strcat(dispatch.available, " "); // the buffer holds the four names there are
-        strcat(dispatch.available, isa);
-        if (wanted != NULL && strcmp(wanted, isa) == 0)
-            named = compiled[i];
-    }
-    if (wanted != NULL && named == NULL)
-        dispatch.refused = wanted;
-    return named != NULL ? named : best;
+    const char *isa = getenv("MINILM_ISA");
+    return isa != NULL && *isa != '\0' ? isa : NULL;
 }
 
-const ml_kernels *ml_kernels_get(void)
+const char *ml_kernels_available(size_t index)
 {
-    const ml_kernels *chosen = atomic_load_explicit(&dispatch.chosen, memory_order_acquire);
-    if (chosen != NULL)
-        return chosen;
-    ml_mutex_lock(&dispatch.lock);
-    chosen = atomic_load_explicit(&dispatch.chosen, memory_order_relaxed);
-    if (chosen == NULL) {
-        chosen = choose();
-        atomic_store_explicit(&dispatch.chosen, chosen, memory_order_release);
-    }
-    ml_mutex_unlock(&dispatch.lock);
-    return chosen;
+    for (size_t i = 0; i < COMPILED; i++)
+        if (ml_cpu_supports(compiled[i]->isa) && index-- == 0)
+            return compiled[i]->isa;
+    return NULL;
 }
 
-const char *ml_kernels_available(void)
+static const ml_kernels *find(const char *isa)
 {
-    (void)ml_kernels_get();
-    return dispatch.available;
+    for (size_t i = 0; i < COMPILED; i++)
+        if (strcmp(compiled[i]->isa, isa) == 0 && ml_cpu_supports(isa))
+            return compiled[i];
+    return NULL;
 }
 
 const char *ml_kernels_refused(void)
 {
-    (void)ml_kernels_get();
-    return dispatch.refused;
+    const char *isa = wanted();
+    return isa != NULL && find(isa) == NULL ? isa : NULL;
+}
+
+static const ml_kernels *choose(void)
+{
+    const ml_kernels *named = wanted() != NULL ? find(wanted()) : NULL;
+    return named != NULL ? named : find(ml_kernels_available(0)); // generic runs everywhere
+}
+
+const ml_kernels *ml_kernels_get(void)
+{
+    static _Atomic(const ml_kernels *) chosen;
+    const ml_kernels *kernels = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (kernels == NULL) {
+        kernels = choose();
+        atomic_store_explicit(&chosen, kernels, memory_order_release);
+    }
+    return kernels;
 }

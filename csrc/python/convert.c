@@ -188,8 +188,10 @@ ml_array ml_view(PyArrayObject *array)
 int ml_without_gil(int (*kernel)(void *ctx, ml_error *err), void *ctx, ml_error *err)
 {
     int code;
-    Py_BEGIN_ALLOW_THREADS unsigned state = ml_flush_begin();
+    Py_BEGIN_ALLOW_THREADS
+    unsigned state = ml_flush_begin();
     code = kernel(ctx, err);
     ml_flush_end(state);
-    Py_END_ALLOW_THREADS return code;
+    Py_END_ALLOW_THREADS
+    return code;
 }

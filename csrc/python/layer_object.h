@@ -6,14 +6,16 @@
 #include "binding.h"
 
 typedef struct LayerObject {
-    PyObject_HEAD const ml_layer *layer;
+    PyObject_HEAD
+    const ml_layer *layer;
     void *config;
     ml_param_spec *specs; // of each parameter
     size_t count;         // of parameters
 } LayerObject;
 
 typedef struct SavedObject {
-    PyObject_HEAD LayerObject *owner;
+    PyObject_HEAD
+    LayerObject *owner;
     PyObject *inputs; // tuples of arrays (None where absent): what `call` points into
     PyObject *params;
     PyObject *outputs;

@@ -43,10 +43,13 @@ static PyObject *set_num_threads(PyObject *module, PyObject *value)
     ml_error err;
     if (threads == -1 && PyErr_Occurred())
         return NULL;
+    if (threads < 0) // the core counts with sizes, which cannot say so
+        return PyErr_Format(PyExc_ValueError, "threads: expected 1 to 256, got %zd", threads);
     int code;
-    Py_BEGIN_ALLOW_THREADS code = ml_set_threads(threads < 0 ? 0 : (size_t)threads, &err);
-    Py_END_ALLOW_THREADS if (code != ML_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    code = ml_set_threads((size_t)threads, &err);
+    Py_END_ALLOW_THREADS
+    if (code != ML_OK) {
         ml_raise(&err);
         return NULL;
     }
@@ -60,8 +63,10 @@ static PyObject *get_num_threads(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     size_t threads;
-    Py_BEGIN_ALLOW_THREADS threads = ml_get_threads();
-    Py_END_ALLOW_THREADS return PyLong_FromSize_t(threads);
+    Py_BEGIN_ALLOW_THREADS
+    threads = ml_get_threads();
+    Py_END_ALLOW_THREADS
+    return PyLong_FromSize_t(threads);
 }
 
 PyDoc_STRVAR(
@@ -76,12 +81,24 @@ PyDoc_STRVAR(
 #define COMPILER "MSVC"
 #endif
 
+// Names of the instruction sets that could be chosen here, the best first.
+static PyObject *available_isas(void)
+{
+    PyObject *names = PyList_New(0);
+    const char *isa;
+    for (size_t i = 0; names != NULL && (isa = ml_kernels_available(i)) != NULL; i++) {
+        PyObject *name = PyUnicode_FromString(isa);
+        if (name == NULL || PyList_Append(names, name) != 0)
+            Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
 static PyObject *config(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    PyObject *available = PyUnicode_FromString(ml_kernels_available());
-    PyObject *isas = available != NULL ? PyUnicode_Split(available, NULL, -1) : NULL;
-    Py_XDECREF(available);
+    PyObject *isas = available_isas();
     if (isas == NULL)
         return NULL;
     return Py_BuildValue("{s:s,s:N,s:s,s:s,s:s,s:n,s:s}", "isa", ml_kernels_get()->isa,
@@ -179,11 +196,13 @@ static int check_isa(void)
     const char *refused = ml_kernels_refused();
     if (refused == NULL)
         return 0;
-    PyErr_Format(
-        PyExc_ImportError,
-        "MINILM_ISA='%s' names no instruction set that this build and this processor have: "
-        "expected one of: %s",
-        refused, ml_kernels_available());
+    PyObject *isas = available_isas();
+    if (isas != NULL)
+        PyErr_Format(PyExc_ImportError,
+                     "MINILM_ISA='%s' names no instruction set that this build and this processor "
+                     "have: expected one of %S",
+                     refused, isas);
+    Py_XDECREF(isas);
     return -1;
 }
 

@@ -7,7 +7,8 @@
 enum { SLICE = 1 << 16 };
 
 typedef struct NGramObject {
-    PyObject_HEAD ml_ngram *model;
+    PyObject_HEAD
+    ml_ngram *model;
     size_t order, vocab;
     atomic_flag in_use;
 } NGramObject;

@@ -85,25 +85,29 @@ class Grammar:
     Raises
     ------
     ValueError
-        When an alternative begins neither with text nor with a choice: nothing would show that
-        it was chosen.
+        By `tell`, when brackets do not pair, or when an alternative begins neither with text nor
+        with a choice: nothing would show that it was chosen.
     """
 
     def __init__(
         self, rules: Mapping[str, Sequence[str]], cast: Mapping[str, Sequence[Entity]]
     ) -> None:
-        self.cast = cast
+        self._cast = cast
         self._rules = rules
-        self.rule = cache(self._parse_rule)
+        self._rule = cache(self._parse_rule)
 
     def tell(self, pen: Pen, rule: str = "story") -> None:
         """Tell one story with `pen`, from `rule` on."""
-        _Telling(self.cast, pen).follow(self.rule(rule))
+        _Telling(self._cast, pen).follow(self._rule(rule))
 
     def _parse_rule(self, name: str) -> tuple[Node, ...]:
         alternatives = [" ".join(source.split()) for source in self._rules[name]]
         source = alternatives[0] if len(alternatives) == 1 else f"[{'|'.join(alternatives)}]"
-        return self._parse_sequence(deque(filter(None, _MARK.split(source))))
+        tokens = deque(filter(None, _MARK.split(source)))
+        nodes = self._parse_sequence(tokens)
+        if tokens:
+            raise ValueError(f"rule {name!r}: nothing opens the bracket before {''.join(tokens)!r}")
+        return nodes
 
     def _parse_sequence(self, tokens: deque[str]) -> tuple[Node, ...]:
         nodes: list[Node] = []
@@ -115,7 +119,7 @@ class Grammar:
                 slot, _, form = token[1:-1].partition(".")
                 nodes.append(Introduce(slot, form or "text"))
             elif token[0] == "@":
-                nodes.extend(self.rule(token[1:]))
+                nodes.extend(self._rule(token[1:]))
             else:
                 nodes.append(Recall(token))
         return tuple(nodes)
@@ -125,6 +129,8 @@ class Grammar:
         closing = "|"
         while closing == "|":
             alternatives.extend(_alternatives(self._parse_sequence(tokens)))
+            if not tokens:
+                raise ValueError(f"nothing closes the bracket after {alternatives[-1][0]!r}")
             closing = tokens.popleft()
         leads, rests, shares = zip(*alternatives, strict=True)
         scale = math.lcm(*(share.denominator for share in shares))
@@ -167,6 +173,7 @@ class _Telling:
         self._slots = _Slots()
 
     def follow(self, nodes: Sequence[Node]) -> None:
+        """Write, introduce and choose what `nodes` say, one after the other."""
         for node in nodes:
             if isinstance(node, Recall):
                 self._pen.write(node.template.format_map(self._slots))
@@ -248,9 +255,7 @@ class Reader:
 
     def write(self, text: str) -> None:
         """Read text that follows from what came before."""
-        if not self._text.startswith(text, self.position):
-            raise self._surprise([text])
-        self.position += len(text)
+        self._read(text, [text])
 
     def pick(self, texts: Sequence[str], weights: Sequence[int] | None = None) -> int:
         """Read one of `texts`; return its index."""
@@ -268,8 +273,13 @@ class Reader:
             left_mass = sum(weights[i] for i in left)
             self.nats[at] = math.log(mass / left_mass)
             possible, mass, depth = left, left_mass, depth + 1
-        self.write(texts[possible[0]])
+        self._read(texts[possible[0]], texts)
         return possible[0]
+
+    def _read(self, text: str, instead_of: Sequence[str]) -> None:
+        if not self._text.startswith(text, self.position):
+            raise self._surprise(instead_of)
+        self.position += len(text)
 
     def _surprise(self, expected: Sequence[str]) -> ValueError:
         line = self._text.count("\n", 0, self.position) + 1

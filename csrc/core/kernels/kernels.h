@@ -60,8 +60,8 @@ typedef struct ml_kernels {
 // MINILM_ISA names. Chosen once.
 const ml_kernels *ml_kernels_get(void);
 
-// Space-separated names of the tables that could be chosen here.
-const char *ml_kernels_available(void);
+// Name of the index-th best table that could be chosen here; NULL after the last.
+const char *ml_kernels_available(size_t index);
 
 // NULL, or the value of MINILM_ISA that names no table that runs here.
 const char *ml_kernels_refused(void);
