@@ -34,4 +34,6 @@ def minilm(
 
 def environment() -> dict[str, str]:
     """Return an environment in which a new process imports what this one imports."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+    # What is printed is UTF-8 in any case: the tests would see it if it followed the platform.
+    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "latin-1"}

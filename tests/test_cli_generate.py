@@ -61,6 +61,7 @@ def test_json(trained):
 def test_unknown_characters_of_the_prompt_are_counted(trained):
     done = minilm("generate", trained, "-p", "the Zoë", "-m", 3)
     assert done.returncode == 0
+    assert done.stdout.startswith("the Zoë")
     assert done.stderr == "the prompt: 2 of 7 tokens are unknown, read as <unk>\n"
 
 

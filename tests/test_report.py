@@ -64,8 +64,10 @@ def test_the_page_is_whole_and_needs_no_network():
 
 def test_it_shows_losses_settings_samples_and_environment():
     page = report()
-    for shown in ("1.0000", "1.5000", "0.5000", "5-gram", "best possible", "batch size", "3.13"):
+    for shown in ("1.0000", "1.5000", "5-gram", "best possible", "batch size", "3.13"):
         assert shown in page
+    assert "validation is 0.5000 below" in page  # the 5-gram
+    assert "validation is 0.5000 above" in page  # the best possible
     assert "Once &lt;b&gt;upon&lt;/b&gt; &amp; a time\nthere" in page
     assert page.count("<tr><td>") == 3  # a row an epoch
 

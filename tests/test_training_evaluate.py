@@ -6,6 +6,7 @@ from training_helpers import Bigram, WithOutput, tiny_model
 
 import minilm
 from minilm.training import Evaluation, evaluate
+from minilm.training.evaluate import gap
 
 IDS = np.random.default_rng(0).integers(0, 5, 500)
 
@@ -87,6 +88,11 @@ def test_perplexity_and_bits():
     assert reached.bits_per_char(1.0) == pytest.approx(3)
     assert reached.bits_per_char(6.0) == pytest.approx(0.5)
     assert Evaluation(loss=1e4, tokens=1).perplexity == math.inf
+
+
+def test_gap_says_which_way():
+    assert gap(1.0, 1.25) == "0.2500 below"
+    assert gap(1.5, 1.25) == "0.2500 above"
 
 
 @pytest.mark.parametrize("length", [0, 1])

@@ -5,12 +5,13 @@
 //
 //     const ml_layer *layer = ml_layer_find("linear");
 //     ml_config_init(layer, config);                          // then ml_config_set, layer->check
-//     call.config = config, call.input[0] = x;
+//     call.layer = layer, call.config = config, call.input[0] = x;
 //     layer->prepare(&call, &err);                            // shapes of outputs, bytes of memory
 //     call.output[0].data = ..., call.saved = ..., call.workspace = ..., call.param = ...;
 //     layer->forward(&call, &err);
-//     call.grad_output[0] = ..., call.grad_input[0] = ..., call.grad_param = ..., call.workspace =
-//     ...; layer->backward(&call, &err);
+//     call.grad_output[0] = ..., call.grad_input[0] = ..., call.grad_param = ...;
+//     call.workspace = ...;
+//     layer->backward(&call, &err);
 #ifndef ML_MINILM_H
 #define ML_MINILM_H
 

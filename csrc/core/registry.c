@@ -80,6 +80,17 @@ void ml_config_init(const ml_layer *layer, void *config)
         store(field, config, field->preset);
 }
 
+static int refuse_setting(const ml_layer *layer, const char *name, ml_error *err)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (const ml_field *field = layer->fields; field->name != NULL && used < sizeof names; field++)
+        used += (size_t)snprintf(names + used, sizeof names - used, used > 0 ? ", %s" : "%s",
+                                 field->name);
+    return ml_fail(err, ML_ERR_VALUE, "%s has no setting '%s': expected one of %s", layer->name,
+                   name, names);
+}
+
 int ml_config_set(const ml_layer *layer, void *config, const char *name, double value,
                   ml_error *err)
 {
@@ -88,7 +99,7 @@ int ml_config_set(const ml_layer *layer, void *config, const char *name, double 
     while (field->name != NULL && strcmp(field->name, name) != 0)
         field++;
     if (field->name == NULL)
-        return ml_fail(err, ML_ERR_VALUE, "%s has no setting '%s'", layer->name, name);
+        return refuse_setting(layer, name, err);
     int whole = value >= -exact && value <= exact && value == (double)(int64_t)value;
     switch (field->type) {
     case ML_FIELD_SIZE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 an error, said in one line on standard error, 130 ended by Ctrl-C. Wrong usage
         exits with 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # UTF-8, whatever the platform's code page
+            stream.reconfigure(encoding="utf-8")
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))

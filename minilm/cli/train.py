@@ -137,15 +137,20 @@ def _is_free(folder: Path) -> bool:
 
 def _print(result: dict[str, Any]) -> None:
     """Print the losses under each other, then the passage."""
-    from minilm.training.evaluate import perplexity
+    from minilm.training.evaluate import gap, perplexity
 
-    losses = {f"{result['ngram_order']}-gram": result["ngram_loss"]}
-    if "loss" in result:
-        losses = {"validation": result["loss"], **losses}
-    if "best_possible_loss" in result:
-        losses["best possible"] = result["best_possible_loss"]
-    print(f"{'':16}nats a token  perplexity")
+    losses = {
+        "validation": result.get("loss"),
+        f"{result['ngram_order']}-gram": result["ngram_loss"],
+        "best possible": result.get("best_possible_loss"),
+    }
+    print(f"{'':14}nats a token  perplexity  validation is")
     for name, loss in losses.items():
-        print(f"{name:16}{loss:12.4f}{perplexity(loss):12.3f}")
+        if loss is None:
+            continue
+        line = f"{name:14}{loss:12.4f}{perplexity(loss):12.3f}"
+        if "loss" in result and name != "validation":
+            line += f"  {gap(result['loss'], loss)}"
+        print(line)
     if result["passage"]:
         print(f"\n{result['passage']}")

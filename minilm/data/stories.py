@@ -92,7 +92,8 @@ def story_nats(text: str) -> array[float]:
     """
     grammar, pen = story_grammar(), Reader(text)
     grammar.tell(pen)
-    while text[pen.position :] != _END:
+    while pen.position + len(_END) < len(text):
         pen.write(_BETWEEN)
         grammar.tell(pen)
+    pen.write(_END)
     return pen.nats

@@ -69,7 +69,7 @@ RULES: dict[str, tuple[str, ...]] = {
         [When {hero} heard this|As soon as {hero} knew], {she} @eagerly @went to {friend.place}.
         {friend} was @busy, but @eagerly gave {thing.full} back to {hero}.
         @talk
-        {hero} [thanked|kissed] {friend} and was no longer {mood}.
+        {hero} [thanked|hugged] {friend} and was no longer {mood}.
         {other} never [heard|learned] that {hero} had lost {thing}.""",
         # Something is broken and mended.
         """dropped {her} <thing.bare> <first.at>, and @animals [ran|walked] over {thing}.
@@ -134,7 +134,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "gossip": (
         """{other} told {hero} that
         [the [king|mayor|priest|queen]|a [fool|giant|stranger|thief]] had
-        [bought|eaten|found|hidden|lost|painted|sold|stolen] @animals.""",
+        [bought|counted|found|hidden|lost|painted|sold|stolen] @animals.""",
     ),
     "talk": (
         """{hero} and {friend} [argued|laughed|talked] [for a while|for an hour|all day]

@@ -52,6 +52,11 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 709 else math.inf
 
 
+def gap(loss: float, reference: float) -> str:
+    """Say how far a loss is from another: ``0.5417 below``, in nats a token."""
+    return f"{abs(loss - reference):.4f} {'below' if loss < reference else 'above'}"
+
+
 def evaluate(
     model: Any, ids: np.ndarray, *, batch_size: int = 32, seq_len: int = 128
 ) -> Evaluation:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.atomic import atomic_write
-from minilm.training.evaluate import perplexity
+from minilm.training.evaluate import gap, perplexity
 from minilm.training.history import EpochRecord, History
 from minilm.training.report_style import STYLE
 from minilm.training.svg import Reference, Series, line_chart
@@ -78,13 +78,14 @@ class Report:
     def _figures(self) -> str:
         """Show the losses to compare as large figures."""
         best = self.history.best
-        losses = [] if best is None else [(f"validation, epoch {best.epoch}", best.valid_loss)]
-        losses += [(reference.name, reference.value) for reference in self.references]
-        figures = [
-            f'<div class="figure"><span>{escape(name)}</span><b>{loss:.4f}</b>'
-            f"<span>nats a token, perplexity {perplexity(loss):.2f}</span></div>"
-            for name, loss in losses
-        ]
+        figures = (
+            [] if best is None else [_figure(f"validation, epoch {best.epoch}", best.valid_loss)]
+        )
+        for reference in self.references:
+            note = (
+                "" if best is None else f"; validation is {gap(best.valid_loss, reference.value)}"
+            )
+            figures.append(_figure(reference.name, reference.value, note))
         return f'<div class="figures">{"".join(figures)}</div>'
 
     def _chart(self) -> str:
@@ -131,6 +132,13 @@ def _thinned(losses: Sequence[float], steps_per_epoch: int) -> list[tuple[float,
         for start in range(0, len(losses), width)
         if (chunk := losses[start : start + width])
     ]
+
+
+def _figure(name: str, loss: float, note: str = "") -> str:
+    return (
+        f'<div class="figure"><span>{escape(name)}</span><b>{loss:.4f}</b>'
+        f"<span>nats a token, perplexity {perplexity(loss):.2f}{note}</span></div>"
+    )
 
 
 def _section(title: str, content: str) -> str:

@@ -151,7 +151,7 @@ class Run:
         return summary
 
     def _write_samples(self) -> None:
-        for temperature in TEMPERATURES:
+        for number, temperature in enumerate(TEMPERATURES):
             passage = io.StringIO()
             stream_text(
                 self.model,
@@ -159,7 +159,7 @@ class Run:
                 max_new_tokens=PASSAGE_TOKENS[self.corpus.level],
                 write=passage.write,
                 temperature=temperature,
-                seed=self.settings.seed,
+                seed=self.settings.seed + number,
             )
             self.samples[f"temperature {temperature}"] = passage.getvalue().strip()
 
