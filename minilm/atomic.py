@@ -49,6 +49,7 @@ def atomic_write_all(
         If writing fails; then all old files stay as they were.
     """
     temporaries: dict[Path, Path] = {}
+    target = Path()
     try:
         for path, writer in writers.items():
             target = Path(path)
@@ -61,8 +62,11 @@ def atomic_write_all(
                 os.fsync(file.fileno())  # the name must not reach the disk before the content
         for target, temporary in temporaries.items():
             os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError):
                 temporary.unlink()
+        if isinstance(error, OSError):  # which knows the temporary name, if any
+            message = f"{error.strerror or error}; not written, what was there before stays"
+            raise OSError(error.errno, message, str(target)) from error
         raise

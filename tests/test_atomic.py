@@ -58,3 +58,16 @@ def test_permissions_are_those_of_a_new_file(tmp_path: Path) -> None:
     atomic_write(tmp_path / "ours", lambda file: None)
     (tmp_path / "theirs").touch()
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+def test_a_failed_write_names_the_file_and_what_stays(tmp_path):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    target = tmp_path / "model.safetensors"
+    target.write_bytes(b"old")
+    with pytest.raises(OSError, match="what was there before stays") as caught:
+        atomic_write(target, full)
+    assert caught.value.errno == 28
+    assert caught.value.filename == str(target)
+    assert target.read_bytes() == b"old"

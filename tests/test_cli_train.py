@@ -146,8 +146,8 @@ def check_error(done: subprocess.CompletedProcess, *parts: str) -> None:
     ("content", "parts"),
     [
         (b"", ["empty"]),
-        (b" \n", ["empty"]),
-        (b"too short", ["has 8 tokens, but a window takes 17", "sequence length 16"]),
+        (b" \n", ["only white space"]),
+        (b"too short", ["has 9 tokens", "--seq-len 16", "smaller --seq-len"]),
         (b"fine\nnot \xff fine", ["not UTF-8", "line 2", "byte offset 9"]),
     ],
 )

@@ -248,3 +248,9 @@ def test_lengths_must_add_up(lengths: list) -> None:
 def test_an_empty_part_is_worth_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"a part is empty, the lengths are \[3, 0\]"):
         random_split(range(3), [0.99, 0.01])
+
+
+@pytest.mark.parametrize("text", [None, ["a b"], b"a b"])
+def test_a_text_that_is_no_string_is_refused(text):
+    with pytest.raises(TypeError, match="expected one string, got"):
+        TextDataset(text)

@@ -19,7 +19,7 @@ def saved(tmp_path):
 
     minilm.manual_seed(0)
     folder = tmp_path / "model"
-    save_pretrained(RNNModel(6, 3, 4, "gru"), folder, train_char_tokenizer("hello"), {"lr": 0.1})
+    save_pretrained(RNNModel(5, 3, 4, "gru"), folder, train_char_tokenizer("hello"), {"lr": 0.1})
     return folder
 
 
@@ -116,10 +116,10 @@ def test_weights_that_do_not_fit_list_every_name_at_once(saved):
     with pytest.raises(FolderError) as error:
         from_pretrained(saved)
     message = str(error.value)
-    assert "missing fc.bias (6,)" in message
+    assert "missing fc.bias (5,)" in message
     assert "missing rnn.bias_hh_l0 (12,)" in message
     assert "unexpected head.weight (2, 2)" in message
-    assert "embedding.weight has shape (7, 3), expected (6, 3)" in message
+    assert "embedding.weight has shape (7, 3), expected (5, 3)" in message
 
 
 def test_read_config_gives_what_was_saved(saved):
@@ -134,7 +134,7 @@ import resource, signal, sys
 import minilm
 from minilm.models import RNNModel
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-model = RNNModel(6, 300, 400)
+model = RNNModel(5, 300, 400)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     model.save_pretrained(sys.argv[1])
@@ -147,3 +147,18 @@ except OSError as error:
     assert after.keys() == before.keys()
     assert after["model.safetensors"] == before["model.safetensors"]
     assert from_pretrained(saved).config["hidden_size"] == 4
+
+
+def test_a_tokenizer_of_another_model_is_refused(saved):
+    train_char_tokenizer("quite other letters").save(str(saved / "tokenizer.json"))
+    with pytest.raises(FolderError, match=r"has \d+ tokens, but vocab_size in config.json is 5"):
+        load_tokenizer(saved)
+
+
+def test_what_json_cannot_hold_becomes_null(tmp_path):
+    from minilm.models import save_pretrained
+
+    save_pretrained(RNNModel(5, 3, 4), tmp_path, training={"perplexity": float("inf")})
+    assert json.loads((tmp_path / "config.json").read_text("utf-8"))["training"] == {
+        "perplexity": None
+    }

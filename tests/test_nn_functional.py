@@ -140,7 +140,11 @@ def test_dropout_between_recurrent_layers_uses_keys_only_in_training() -> None:
             r"\(..., in_features=2\), got shape \(4, 3\)",
         ),
         (lambda: nn.Linear(2, 3)(minilm.tensor(1.0)), ValueError, r"got shape \(\)"),
-        (lambda: nn.Linear(2, 3)(np.ones((4, 2))), TypeError, r"float64.*\.float\(\)"),
+        (
+            lambda: nn.Linear(2, 3)(minilm.ones(4, 2).double()),
+            TypeError,
+            r"float64.*\.float\(\)",
+        ),
         (lambda: nn.Linear(2, 3)(minilm.ones(4, 2).long()), TypeError, "int64.*Embedding"),
         (lambda: nn.Linear(2, 3)((minilm.ones(2), None)), TypeError, "output, _ = rnn"),
         (lambda: nn.Embedding(3, 2)(minilm.ones(2)), TypeError, r"float32.*\.long\(\)"),
@@ -308,3 +312,12 @@ def test_a_users_attention_layer_trains() -> None:
         losses.append(loss.item())
     assert losses[0] > 1.9 and losses[-1] < 0.1
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_numpy_arrays_of_float64_are_converted() -> None:
+    layer = nn.Linear(2, 3)
+    x = np.array([[0.5, -1.0]])
+    assert x.dtype == np.float64
+    np.testing.assert_array_equal(
+        layer(x).detach().numpy(), layer(minilm.tensor(x).float()).detach().numpy()
+    )

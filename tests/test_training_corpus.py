@@ -21,9 +21,9 @@ def test_words_have_several_characters():
     assert corpus.chars_per_token == 240 / 50
 
 
-@pytest.mark.parametrize("text", ["", "  \n\n "])
-def test_an_empty_text_is_named(text):
-    with pytest.raises(ValueError, match="nothing.txt is empty"):
+@pytest.mark.parametrize(("text", "what"), [("", "is empty"), ("  \n\n ", "only white space")])
+def test_an_empty_text_is_named(text, what):
+    with pytest.raises(ValueError, match=f"nothing.txt .*{what}"):
         make_corpus(text, "word", "nothing.txt")
 
 

@@ -176,8 +176,10 @@ int ml_check_ids(const ml_array *ids, const char *name, size_t limit, int64_t al
             continue;
         char at[96];
         position_text(ids, i, at, sizeof at);
-        return ml_fail(err, ML_ERR_INDEX, "%s: id %lld at position %s is outside 0..%lld", name,
-                       (long long)id[i], at, (long long)limit - 1);
+        return ml_fail(
+            err, ML_ERR_INDEX,
+            "%s: id %lld at position %s is outside 0..%lld: encoded with another vocabulary?", name,
+            (long long)id[i], at, (long long)limit - 1);
     }
     return ML_OK;
 }

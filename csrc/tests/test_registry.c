@@ -234,7 +234,8 @@ static void test_ids_outside_the_table_are_refused(void)
     int64_t id[6] = {0, 1, 2, 1, 0, 3};
     const ml_array ids = {id, 2, {2, 3}};
     CHECK_STRING(refused_input("embedding", ids, ML_ERR_INDEX),
-                 "embedding: ids: id 3 at position (1, 2) is outside 0..2 [ML_ERR_INDEX]");
+                 "embedding: ids: id 3 at position (1, 2) is outside 0..2: encoded with another "
+                 "vocabulary? [ML_ERR_INDEX]");
     id[0] = INT64_MIN;
     CHECK(strstr(refused_input("embedding", ids, ML_ERR_INDEX),
                  "id -9223372036854775808 at position (0, 0)") != NULL);

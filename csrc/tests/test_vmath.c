@@ -42,12 +42,15 @@ static uint32_t to_bits(float x)
     return bits;
 }
 
-// How far y is from the true value, in units of the last place of the float nearest to that.
+// How far y is from the true value, in units of the last place of a float of that size.
 static double ulps(float y, double exact)
 {
-    int exponent;
-    frexp(exact, &exponent);
-    return fabs((double)y - exact) / ldexp(1, (exponent > -125 ? exponent : -125) - 24);
+    uint64_t bits;
+    double unit;
+    memcpy(&bits, &exact, sizeof bits);
+    bits &= (uint64_t)0x7ff << 52; // the power of two alone
+    memcpy(&unit, &bits, sizeof unit);
+    return fabs((double)y - exact) / fmax(unit * 0x1p-23, 0x1p-149);
 }
 
 // ---- sweeps --------------------------------------------------------------------------------------

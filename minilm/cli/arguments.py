@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from minilm.json_text import to_json
 
 
 def number(
@@ -47,6 +48,7 @@ def number(
 
 
 positive_int = number(int, 1)
+thread_count = number(int, 1, 256)
 whole = number(int, 0)
 positive = number(float, 0, open_low=True)
 not_negative = number(float, 0)
@@ -71,7 +73,7 @@ def input_name(path: str) -> str:
 
 def print_json(values: Mapping[str, Any]) -> None:
     """Print a result as one JSON object."""
-    print(json.dumps(values, indent=2, ensure_ascii=False))
+    print(to_json(values))
 
 
 def say(message: str) -> None:

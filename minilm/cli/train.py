@@ -16,6 +16,7 @@ from minilm.cli.arguments import (
     positive_int,
     print_json,
     say,
+    thread_count,
     whole,
 )
 from minilm.training.settings import Architecture, Settings
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(Settings, attribute, getattr(Architecture, attribute, None))
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=text, default=default)
     parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="without it, one for each processor"
+        "--threads", type=thread_count, metavar="N", help="without it, one for each processor"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the run's folder; without it, a new one in {RUNS}"

@@ -232,6 +232,11 @@ class TextDataset(TokenDataset):
         vocab: Vocab | None = None,
         tokenizer: Callable[[str], list[str]] | None = None,
     ) -> None:
+        if not isinstance(text, str):
+            raise TypeError(
+                f"text: expected one string, got {type(text).__name__}: join lines with "
+                "'\\n'.join(lines), decode bytes with .decode('utf-8')"
+            )
         self.tokens = tokenizer(text) if tokenizer else word_tokenize(text.lower())
         if vocab is None:
             vocab = Vocab(dict.fromkeys([UNKNOWN, *self.tokens]), default_index=0)

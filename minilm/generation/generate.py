@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int | None = None,
+    suppress_tokens: Sequence[int] = (),
     on_token: Callable[[np.ndarray], None] | None = None,
 ) -> Tensor:
     """Write on from a prompt, one sampled token at a time.
@@ -48,6 +49,8 @@ def generate(
     seed : int, optional
         The same seed writes the same text. By default one is drawn from the generator that
         :func:`minilm.manual_seed` sets.
+    suppress_tokens : sequence of int
+        Ids that are never written.
     on_token : callable, optional
         Called with each new column of ids, ``(batch,)``, as soon as it is known.
 
@@ -80,6 +83,7 @@ def generate(
         with no_grad():
             for end in range(start, rows.shape[1]):
                 for lane, logits in enumerate(read(rows[:, :end])):
+                    logits[list(suppress_tokens)] = -np.inf
                     rows[lane, end] = _core.sample(
                         logits, temperature, top_k, top_p, seed + lane, end - start
                     )

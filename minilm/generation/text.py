@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilm.data.tokenizer import encode_text
+from minilm.data.vocab import UNKNOWN
 from minilm.generation.generate import generate
 
 if TYPE_CHECKING:
@@ -68,4 +69,12 @@ def stream_text(
         write(prompt)
         for token in ids:
             decoder.step(tokenizer, int(token))
-    generate(model, ids, max_new_tokens, on_token=write_token, **options)
+    unknown = tokenizer.token_to_id(UNKNOWN)  # what it stands for, nobody can write
+    generate(
+        model,
+        ids,
+        max_new_tokens,
+        suppress_tokens=[] if unknown is None else [unknown],
+        on_token=write_token,
+        **options,
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from minilm.atomic import atomic_write_all
+from minilm.json_text import to_json
 from minilm.serialization import load
 from minilm.tensor import Tensor
 
@@ -68,7 +69,7 @@ def save_pretrained(
         config["training"] = dict(training)
     arrays = {name: np.ascontiguousarray(t.numpy()) for name, t in model.state_dict().items()}
     files = {
-        folder / CONFIG: json.dumps(config, indent=2, ensure_ascii=False).encode("utf-8"),
+        folder / CONFIG: to_json(config).encode("utf-8"),
         folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt"}),
     }
     if tokenizer is not None:
@@ -110,16 +111,24 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     Raises
     ------
     FolderError
-        If ``tokenizer.json`` is missing or damaged.
+        If ``tokenizer.json`` is missing or damaged, or knows another number of tokens than the
+        model beside it.
     """
     from tokenizers import Tokenizer
 
     path = Path(folder) / TOKENIZER
     text = _read_text(path)
     try:
-        return Tokenizer.from_str(text)
+        tokenizer: Tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # tokenizers raises bare Exception
         raise FolderError(f"{path} is damaged: {error}") from None
+    expected, known = read_config(folder).get("vocab_size"), tokenizer.get_vocab_size()
+    if known != expected:
+        raise FolderError(
+            f"{path} has {known} tokens, but vocab_size in {CONFIG} is {expected}: is it another "
+            "model's tokenizer?"
+        )
+    return tokenizer
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

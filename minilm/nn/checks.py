@@ -11,6 +11,9 @@ from minilm.tensor import Tensor, TensorLike, as_tensor
 def floats(layer: str, name: str, value: TensorLike) -> Tensor:
     """Return `value` as a float32 tensor, or say what it is instead.
 
+    NumPy makes float64 by default, so an array of it is converted. A tensor of float64 was made on
+    purpose, and may want a gradient: it is refused, as in PyTorch.
+
     Raises
     ------
     TypeError
@@ -20,9 +23,11 @@ def floats(layer: str, name: str, value: TensorLike) -> Tensor:
     if tensor.dtype == "float32":
         return tensor
     if tensor.dtype.kind == "f":
+        if not isinstance(value, Tensor):
+            return tensor.float()
         raise TypeError(
-            f"{layer}: {name} is {tensor.dtype}, expected float32. NumPy makes float64 by "
-            "default: convert with .float(), or make it with dtype=minilm.float32"
+            f"{layer}: {name} is {tensor.dtype}, expected float32: convert with .float(), or make "
+            "it with dtype=minilm.float32"
         )
     raise TypeError(
         f"{layer}: {name} is {tensor.dtype}, expected float32. If these are token ids, pass them "

@@ -76,7 +76,8 @@ def make_corpus(text: str, level: str, name: str) -> Corpus:
     if level not in TOKENIZERS:
         raise ValueError(f"level must be one of {', '.join(TOKENIZERS)}; got {level!r}")
     if not text.strip():
-        raise ValueError(f"{name} is empty: there is nothing to learn from")
+        what = "holds only white space" if text else "is empty"
+        raise ValueError(f"{name} {what}: there is nothing to learn from")
     tokenizer = TOKENIZERS[level](text)
     ids = encode_text(tokenizer, text)
     cut = int(TRAIN_SHARE * len(ids))

@@ -68,6 +68,7 @@ class Run:
         folder: Path,
         best_possible: float | None = None,
     ) -> None:
+        _check_length(corpus, settings)
         self.corpus = corpus
         self.architecture = architecture
         self.settings = settings
@@ -203,6 +204,16 @@ def _build(chosen: Architecture, vocab_size: int) -> RNNModel:
     return RNNModel(
         vocab_size, chosen.embed, chosen.hidden, chosen.model, chosen.layers, chosen.dropout
     )
+
+
+def _check_length(corpus: Corpus, settings: Settings) -> None:
+    train, valid = len(corpus.train_ids), len(corpus.valid_ids)
+    if train <= settings.seq_len or valid < 2:
+        raise ValueError(
+            f"{corpus.name} has {train + valid} tokens; of the first 90 % ({train}) a window takes "
+            f"--seq-len {settings.seq_len} and the next one, and the rest ({valid}) must hold at "
+            "least 2: give more text or a smaller --seq-len"
+        )
 
 
 def _check_writable(folder: Path) -> None:
