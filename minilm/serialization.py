@@ -58,8 +58,17 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     atomic_write(path, lambda file: file.write(content))
 
 
-def load(path: str | os.PathLike[str]) -> dict[Any, Any]:
+def load(
+    path: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True
+) -> dict[Any, Any]:
     """Load what `save` wrote, or any other safetensors file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    map_location, weights_only
+        For code written for PyTorch; everything is on the CPU, and nothing is ever unpickled.
 
     Returns
     -------

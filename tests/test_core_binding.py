@@ -402,3 +402,18 @@ def test_no_gradient_goes_to_ids_and_class_weights() -> None:
 def test_gradients_that_are_refused(arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         backward(**arguments)
+
+
+@pytest.mark.parametrize("kind", ["linear", "linear_cross_entropy"])
+def test_an_empty_batch_has_gradients_of_zero(kind):
+    dirty = [_core.empty((64, 64)) for _ in range(4)]
+    for array in dirty:
+        array.fill(7)
+    del dirty, array  # their memory is what comes next
+    reduction = {"reduction": _core.REDUCTIONS["sum"]} if kind != "linear" else {}
+    layer = _core.Layer(kind, in_features=64, out_features=64, **reduction)
+    x, weight, bias = np.empty((0, 64), np.float32), numbers(64, 64), numbers(64)
+    inputs = (x,) if kind == "linear" else (x, np.empty(0, np.int64))
+    (y,), saved = layer.forward(inputs, (weight, bias), need_grad=True)
+    _, grads = saved.backward((np.ones_like(y),), (True,), (None, None))
+    assert all(np.array_equal(grad, np.zeros_like(grad)) for grad in grads)

@@ -135,3 +135,21 @@ IDS = minilm.zeros(2, 5, dtype=minilm.long)
 def test_refusals(act, error, words) -> None:
     with pytest.raises(error, match=words):
         act()
+
+
+@pytest.mark.parametrize("shift", [1e3, 1e5])
+def test_cross_entropy_does_not_depend_on_a_common_shift(shift) -> None:
+    near = np.array([[0.0, 1.0, 2.0, 3.0]], np.float32)
+    target = minilm.tensor([1])
+    expected = F.cross_entropy(minilm.tensor(near), target).item()
+    far = minilm.tensor(near + np.float32(shift), requires_grad=True)
+    loss = F.cross_entropy(far, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert abs(far.grad.numpy().sum()) < 1e-6
+
+
+def test_a_nan_among_the_logits_is_not_hidden() -> None:
+    row = np.zeros((1, 40), np.float32)
+    row[0, 0], row[0, 32] = np.nan, np.inf
+    assert np.isnan(F.cross_entropy(minilm.tensor(row), minilm.tensor([3])).item())

@@ -435,3 +435,8 @@ def test_a_failed_step_does_not_count():
     with pytest.raises(ValueError, match="grads"):
         optimizer.step()
     assert optimizer.state[params[0]]["step"].item() == 1
+
+
+def test_a_model_in_place_of_its_parameters_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"got a Linear.*model.parameters\(\)"):
+        minilm.optim.SGD(minilm.nn.Linear(2, 2))

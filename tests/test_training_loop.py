@@ -5,6 +5,7 @@ from training_helpers import CYCLE, Bigram, WithOutput, tiny_model
 import minilm
 from minilm import nn, optim
 from minilm.training import train, validate
+from minilm.training.diagnose import NonFiniteError
 
 
 def batches(count: int = 4) -> list:
@@ -75,3 +76,13 @@ def test_an_empty_loader_is_refused(loop):
     rest = (optim.SGD(model.parameters(), lr=0.1), 1) if loop is train else ()
     with pytest.raises(ValueError, match="no batches: the text is not longer"):
         loop(model, [], nn.CrossEntropyLoss(), *rest)
+
+
+def test_train_stops_at_a_loss_that_is_no_number():
+    model = tiny_model("rnn")
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    model.fc.bias.data[0] = float("nan")
+    before = model.embedding.weight.detach().numpy().copy()
+    with pytest.raises(NonFiniteError, match="loss is nan at step 1; .*the parameter fc.bias"):
+        train(model, batches(), nn.CrossEntropyLoss(), optimizer, 1)
+    np.testing.assert_array_equal(model.embedding.weight.detach().numpy(), before)

@@ -105,6 +105,6 @@ def test_a_run_that_breaks_down_at_once_says_that_nothing_was_saved(tmp_path):
 
 
 def test_a_text_that_is_too_short_leaves_no_folder(tmp_path):
-    with pytest.raises(ValueError, match="a window takes 1001"):
+    with pytest.raises(ValueError, match="--seq-len 1000"):
         run(tmp_path / "run", seq_len=1000)
     assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@
 // 2016, section 7). Rows whose target is ignore_index count for nothing.
 #include "cross_entropy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
@@ -30,15 +31,14 @@ int ml_loss_check(const char *layer, const ml_loss_config *c, ml_error *err)
 int ml_loss_check_inputs(const char *layer, const ml_loss_config *config, const ml_array *targets,
                          const ml_array *weight, size_t N, size_t V, ml_error *err)
 {
-    char text[96], name[64] = "";
+    char text[96], name[64];
     if (targets->ndim != 1 || targets->shape[0] != N)
         return ml_fail(err, ML_ERR_SHAPE, "%s: target: expected one class a row, (%zu,), got %s",
                        layer, N, ml_shape_text(targets, text, sizeof text));
     if (weight->data != NULL && (weight->ndim != 1 || weight->shape[0] != V))
         return ml_fail(err, ML_ERR_SHAPE, "%s: weight: expected one number a class, (%zu,), got %s",
                        layer, V, ml_shape_text(weight, text, sizeof text));
-    strncat(name, layer, sizeof name - 10);
-    strcat(name, ": target");
+    snprintf(name, sizeof name, "%s: target", layer);
     return ml_check_ids(targets, name, V, config->ignore_index, err);
 }
 
@@ -69,18 +69,19 @@ ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, con
     return loss;
 }
 
-double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_real log_sum_exp)
+double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum)
 {
     if (ignored(loss, n))
         return 0;
-    const double s = loss->config->label_smoothing, lse = (double)log_sum_exp;
+    const double s = loss->config->label_smoothing;
+    const double top = (double)sum.top, log_sum = (double)sum.log_sum;
     const size_t y = (size_t)loss->target[n];
-    double result = (1 - s) * class_weight(loss, y) * (lse - (double)logits[y]);
+    double result = (1 - s) * class_weight(loss, y) * (top - (double)logits[y] + log_sum);
     if (s > 0) {
-        double weighted = 0; // sum_c w_c x_c
+        double weighted = 0; // sum_c w_c (x_c - top)
         for (size_t c = 0; c < loss->V; c++)
-            weighted += class_weight(loss, c) * (double)logits[c];
-        result += s / (double)loss->V * (loss->weight_sum * lse - weighted);
+            weighted += class_weight(loss, c) * ((double)logits[c] - top);
+        result += s / (double)loss->V * (loss->weight_sum * log_sum - weighted);
     }
     return result;
 }
@@ -138,7 +139,7 @@ static int cross_entropy_prepare(ml_call *call, ml_error *err)
                        ml_shape_text(x, text, sizeof text));
     call->output[0].ndim = c->reduction == ML_REDUCE_NONE ? 1 : 0;
     call->output[0].shape[0] = x->shape[0];
-    call->saved_size = x->shape[0] * sizeof(ml_real);
+    call->saved_size = x->shape[0] * sizeof(ml_log_sum_exp);
     call->forward_size = x->shape[0] * sizeof(double);
     return ml_loss_check_inputs("cross_entropy", c, &call->input[1], &call->input[2], x->shape[0],
                                 x->shape[1], err);
@@ -147,7 +148,7 @@ static int cross_entropy_prepare(ml_call *call, ml_error *err)
 typedef struct cross_entropy_job {
     ml_loss loss;
     const ml_real *logits; // (N, V)
-    ml_real *log_sum_exp;  // (N)
+    ml_log_sum_exp *sum;   // (N)
     double *row_loss;      // (N)
     const ml_real *dloss;  // (N) without reduction, else one number
     ml_real *dlogits;      // (N, V)
@@ -160,7 +161,7 @@ static cross_entropy_job begin(ml_call *call)
         .loss =
             ml_loss_begin(call->config, &call->input[1], &call->input[2], x->shape[0], x->shape[1]),
         .logits = x->data,
-        .log_sum_exp = call->saved,
+        .sum = call->saved,
     };
 }
 
@@ -169,8 +170,8 @@ static void forward_rows(void *ctx, size_t first, size_t end)
     cross_entropy_job *job = ctx;
     const size_t V = job->loss.V;
     for (size_t n = first; n < end; n++) {
-        job->log_sum_exp[n] = ml_kernels_get()->row_log_sum_exp(V, job->logits + n * V);
-        job->row_loss[n] = ml_loss_row(&job->loss, n, job->logits + n * V, job->log_sum_exp[n]);
+        job->sum[n] = ml_kernels_get()->row_log_sum_exp(V, job->logits + n * V);
+        job->row_loss[n] = ml_loss_row(&job->loss, n, job->logits + n * V, job->sum[n]);
     }
 }
 
@@ -197,7 +198,7 @@ static void backward_rows(void *ctx, size_t first, size_t end)
         double dloss = (double)job->dloss[job->loss.config->reduction == ML_REDUCE_NONE ? n : 0];
         ml_real *row = job->dlogits + n * V;
         memcpy(row, job->logits + n * V, V * sizeof *row);
-        ml_kernels_get()->row_softmax(V, row, job->log_sum_exp[n]);
+        ml_kernels_get()->row_softmax(V, row, job->sum[n]);
         ml_loss_row_gradient(&job->loss, n, (ml_real)(dloss / job->loss.denominator), row);
     }
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
 #include "layer.h"
 
 enum { ML_REDUCE_NONE, ML_REDUCE_MEAN, ML_REDUCE_SUM, ML_REDUCTION_COUNT };
@@ -36,7 +37,7 @@ ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, con
                       size_t N, size_t V);
 
 // The loss of row n, from its logits (V) and their log-sum-exp; 0 where the row is ignored.
-double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_real log_sum_exp);
+double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum);
 
 // Turns the softmax of row n (V) into `scale` times the gradient of its loss, in place.
 void ml_loss_row_gradient(const ml_loss *loss, size_t n, ml_real scale, ml_real *probabilities);

@@ -30,12 +30,11 @@ void ml_dropout(size_t n, double p, uint64_t seed, uint64_t stream, const ml_rea
     ml_parallel_ranges((n + ML_DROPOUT_BLOCK - 1) / ML_DROPOUT_BLOCK, 128, drop_blocks, &job);
 }
 
-int ml_check_probability(const char *layer, double p, ml_error *err)
+int ml_check_probability(const char *name, double p, ml_error *err)
 {
     if (p >= 0 && p <= 1)
         return ML_OK;
-    return ml_fail(err, ML_ERR_VALUE, "%s: dropout: expected a probability in 0..1, got %g", layer,
-                   p);
+    return ml_fail(err, ML_ERR_VALUE, "%s: expected a probability in 0..1, got %g", name, p);
 }
 
 // ---- the layer --------------------------------------------------------------------------------
@@ -52,7 +51,7 @@ static const ml_field dropout_fields[] = {
 static int dropout_check(const void *config, ml_error *err)
 {
     const dropout_config *c = config;
-    return ml_check_probability("dropout", c->p, err);
+    return ml_check_probability("dropout: p", c->p, err);
 }
 
 static int dropout_prepare(ml_call *call, ml_error *err)

@@ -16,7 +16,7 @@ enum { ML_DROPOUT_LANES = 16, ML_DROPOUT_BLOCK = 4 * ML_DROPOUT_LANES };
 // gradient with the same seed and stream it is its own backward.
 void ml_dropout(size_t n, double p, uint64_t seed, uint64_t stream, const ml_real *x, ml_real *y);
 
-// ML_ERR_VALUE unless 0 <= p <= 1.
-int ml_check_probability(const char *layer, double p, ml_error *err);
+// ML_ERR_VALUE unless 0 <= p <= 1; `name` is the setting, "lstm: dropout".
+int ml_check_probability(const char *name, double p, ml_error *err);
 
 #endif

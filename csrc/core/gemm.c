@@ -93,7 +93,7 @@ static void cut(gemm_job *job)
 
 #ifndef OWN_GEMM
 // BLAS runs inside our threads: one of its own each. OpenBLAS keeps that setting for the process;
-// this copy of the library is ours alone.
+// the copy in our wheel is ours alone, a system-wide one (MINILM_BLAS=pkg-config) may not be.
 static void use_one_thread(void)
 {
 #ifdef ML_BLAS_OPENBLAS

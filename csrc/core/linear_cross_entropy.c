@@ -4,6 +4,9 @@
 // When gradients are wanted they are made in the forward pass, for a loss that is used as it is,
 // and scaled in the backward pass by what the loss is multiplied with.
 #include "cross_entropy.h"
+
+#include <string.h>
+
 #include "gemm.h"
 #include "kernels/kernels.h"
 #include "layer.h"
@@ -63,8 +66,8 @@ typedef struct head_gradients {
 static head_gradients lay_out_gradients(const head_config *c, size_t N, ml_arena *arena)
 {
     head_gradients g;
-    g.dx = ml_arena_reals(arena, N * c->in_features);
-    g.dweight = ml_arena_reals(arena, c->out_features * c->in_features);
+    g.dx = ml_arena_array(arena, N, c->in_features, 1);
+    g.dweight = ml_arena_array(arena, c->out_features, c->in_features, 1);
     g.dbias = ml_arena_reals(arena, c->out_features);
     return g;
 }
@@ -90,7 +93,7 @@ static size_t chunk_rows(size_t V)
 static void lay_out_workspace(head_job *job, size_t N, size_t V, ml_arena *arena)
 {
     size_t rows = chunk_rows(V);
-    job->logits = ml_arena_reals(arena, (N < rows ? N : rows) * V);
+    job->logits = ml_arena_array(arena, N < rows ? N : rows, V, 1);
     job->row_loss = (double *)(void *)ml_arena_reals(arena, N * sizeof(double) / sizeof(ml_real));
 }
 
@@ -129,10 +132,10 @@ static void loss_rows(void *ctx, size_t begin, size_t end)
         size_t n = job->first + i;
         if (job->bias != NULL)
             kernels->add_bias(1, V, job->bias, row);
-        ml_real log_sum_exp = kernels->row_log_sum_exp(V, row);
-        job->row_loss[n] = ml_loss_row(&job->loss, n, row, log_sum_exp);
+        ml_log_sum_exp sum = kernels->row_log_sum_exp(V, row);
+        job->row_loss[n] = ml_loss_row(&job->loss, n, row, sum);
         if (job->need_grad) {
-            kernels->row_softmax(V, row, log_sum_exp);
+            kernels->row_softmax(V, row, sum);
             ml_loss_row_gradient(&job->loss, n, (ml_real)(1 / job->loss.denominator), row);
         }
     }
@@ -170,6 +173,10 @@ static int head_forward(ml_call *call, ml_error *err)
     if (call->need_grad)
         gradients = lay_out_gradients(c, N, &saved);
     lay_out_workspace(&job, N, V, &workspace);
+    if (call->need_grad && N == 0) { // no chunk will write them
+        memset(gradients.dweight, 0, V * I * sizeof *gradients.dweight);
+        memset(gradients.dbias, 0, V * sizeof *gradients.dbias);
+    }
 
     for (; job.first < N; job.first += chunk_rows(V)) {
         size_t rows = N - job.first < chunk_rows(V) ? N - job.first : chunk_rows(V);

@@ -229,6 +229,10 @@ int ml_ngram_count(ml_ngram *model, const int64_t *ids, size_t begin, size_t end
     int code = open_reader(model, ids, begin, end, &r, err);
     if (code != ML_OK)
         return code;
+    for (size_t k = 0; k <= r.longest && code == ML_OK; k++)
+        if (r.node[k] == MISSING)
+            code = ml_fail(err, ML_ERR_VALUE,
+                           "ngram: the tokens before %zu are to be counted first", begin);
     for (size_t i = begin; i < end && code == ML_OK; i++) {
         code = count_token(model, &r, (uint32_t)ids[i], err);
         move_on(model, &r);

@@ -14,12 +14,12 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#elif defined(__APPLE__)
-#include <sys/sysctl.h>
-#include <unistd.h>
 #elif defined(_WIN32)
+#include <intrin.h>
 #include <malloc.h>
 #include <process.h>
+#else
+#include <unistd.h>
 #endif
 
 // ---- threads ----------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ void ml_spin_pause(void)
 #if defined(ML_X86)
     _mm_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
-    __asm__ volatile("yield");
+    __asm__ volatile("isb"); // waits; "yield" does nothing on most of these processors
 #endif
 }
 
@@ -124,7 +124,7 @@ size_t ml_available_cores(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1; // more than 1024 processors: the caller may still ask for threads by number
+        return (size_t)sysconf(_SC_NPROCESSORS_ONLN); // more than a cpu_set_t holds
     int cores = CPU_COUNT(&set);
     return cores > 0 ? (size_t)cores : 1;
 }

@@ -13,6 +13,14 @@ enum {
     SPIN_PAUSES = 500,
 };
 
+// Where threads sleep that wait for the same kind of event. Workers without a job sleep apart from a
+// team at its barrier: else every barrier would wake those, too.
+typedef struct bedroom {
+    ml_mutex lock;
+    ml_cond wake;
+    atomic_uint sleepers;
+} bedroom;
+
 struct ml_team {
     size_t size;
     unsigned spin;         // pauses before sleeping
@@ -29,47 +37,47 @@ typedef struct worker {
     size_t rank;
     atomic_uint jobs; // jobs given so far: a change wakes the worker
     ml_team *team;    // the job; NULL asks the worker to end
+    bedroom bed;      // for waiting for a job
     char padding[64]; // no two workers spin on one cache line
 } worker;
 
 static struct {
-    ml_mutex region; // held while a region runs
-    ml_mutex sleep;  // guards sleeping and waking
-    ml_cond wake;
-    atomic_uint sleepers;
+    ml_mutex region;   // held while a region runs
+    bedroom team_bed;  // barriers and ends of the team that runs; outlives every team
     size_t threads;    // wanted, caller included; 0 until first use
     size_t quota;      // cores that the container allows
     int oversubscribe; // tests: more threads than cores
     size_t workers;    // running
     worker *worker[MAX_THREADS];
-} pool = {.region = ML_MUTEX_INIT, .sleep = ML_MUTEX_INIT, .wake = ML_COND_INIT};
+} pool = {.region = ML_MUTEX_INIT, .team_bed = {.lock = ML_MUTEX_INIT, .wake = ML_COND_INIT}};
 
 // ---- events: wait for a word to change, spinning first ----------------------------------------
 
 // A waiter announces itself before it looks at the word for the last time, a setter changes the
 // word before it looks for waiters, both in sequentially consistent order: one sees the other.
-static void event_wait(atomic_uint *word, unsigned old, unsigned spin)
+static void event_wait(atomic_uint *word, unsigned old, unsigned spin, bedroom *bed)
 {
     for (unsigned i = 0; i < spin; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != old)
             return;
         ml_spin_pause();
     }
-    ml_mutex_lock(&pool.sleep);
-    atomic_fetch_add(&pool.sleepers, 1);
+    ml_mutex_lock(&bed->lock);
+    atomic_fetch_add(&bed->sleepers, 1);
     while (atomic_load(word) == old)
-        ml_cond_wait(&pool.wake, &pool.sleep);
-    atomic_fetch_sub(&pool.sleepers, 1);
-    ml_mutex_unlock(&pool.sleep);
+        ml_cond_wait(&bed->wake, &bed->lock);
+    atomic_fetch_sub(&bed->sleepers, 1);
+    ml_mutex_unlock(&bed->lock);
 }
 
-static void event_set(atomic_uint *word)
+// `word` may be gone once it has changed: what is touched after that is the bed alone.
+static void event_set(atomic_uint *word, bedroom *bed)
 {
     atomic_fetch_add(word, 1);
-    if (atomic_load(&pool.sleepers) > 0) {
-        ml_mutex_lock(&pool.sleep);
-        ml_cond_broadcast(&pool.wake);
-        ml_mutex_unlock(&pool.sleep);
+    if (atomic_load(&bed->sleepers) > 0) {
+        ml_mutex_lock(&bed->lock);
+        ml_cond_broadcast(&bed->wake);
+        ml_mutex_unlock(&bed->lock);
     }
 }
 
@@ -80,9 +88,9 @@ void ml_team_barrier(ml_team *team)
     unsigned phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
     if (atomic_fetch_add(&team->arrived, 1) + 1 == team->size) {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        event_set(&team->phase);
+        event_set(&team->phase, &pool.team_bed);
     } else {
-        event_wait(&team->phase, phase, team->spin);
+        event_wait(&team->phase, phase, team->spin, &pool.team_bed);
     }
 }
 
@@ -93,13 +101,13 @@ static void worker_run(void *arg)
     worker *self = arg;
     (void)ml_flush_begin(); // for the life of the thread: it runs nothing but kernels
     for (unsigned seen = 0;; seen++) {
-        event_wait(&self->jobs, seen, SPIN_PAUSES);
+        event_wait(&self->jobs, seen, SPIN_PAUSES, &self->bed);
         ml_team *team = self->team;
         if (team == NULL)
             return;
         team->fn(team->ctx, team, self->rank, team->size);
         if (atomic_fetch_sub(&team->running, 1) == 1)
-            event_set(&team->finished);
+            event_set(&team->finished, &pool.team_bed);
     }
 }
 
@@ -111,6 +119,8 @@ static void start_workers(size_t count)
         if (w == NULL)
             return;
         w->rank = pool.workers + 1;
+        w->bed.lock = (ml_mutex)ML_MUTEX_INIT;
+        w->bed.wake = (ml_cond)ML_COND_INIT;
         if (ml_thread_start(&w->thread, worker_run, w) != 0) {
             free(w);
             return;
@@ -124,7 +134,7 @@ static void stop_workers(void)
     for (size_t i = 0; i < pool.workers; i++) {
         worker *w = pool.worker[i];
         w->team = NULL;
-        event_set(&w->jobs);
+        event_set(&w->jobs, &w->bed);
         ml_thread_join(w->thread);
         free(w);
     }
@@ -135,9 +145,9 @@ static void stop_workers(void)
 static void forget_workers(void)
 {
     pool.region = (ml_mutex)ML_MUTEX_INIT;
-    pool.sleep = (ml_mutex)ML_MUTEX_INIT;
-    pool.wake = (ml_cond)ML_COND_INIT;
-    atomic_store(&pool.sleepers, 0);
+    pool.team_bed.lock = (ml_mutex)ML_MUTEX_INIT;
+    pool.team_bed.wake = (ml_cond)ML_COND_INIT;
+    atomic_store(&pool.team_bed.sleepers, 0);
     pool.workers = 0;
 }
 
@@ -214,29 +224,36 @@ static void run_alone(ml_team_fn fn, void *ctx)
     fn(ctx, &team, 0, 1);
 }
 
-void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
+static void run_team(size_t size, ml_team_fn fn, void *ctx)
 {
-    if (wanted <= 1 || !ml_mutex_trylock(&pool.region)) {
-        run_alone(fn, ctx);
-        return;
-    }
-    pool_init();
-    size_t size = team_size(wanted);
-    if (size <= 1) {
-        ml_mutex_unlock(&pool.region);
-        run_alone(fn, ctx);
-        return;
-    }
     ml_team team = {.size = size, .fn = fn, .ctx = ctx};
     team.spin = pool.oversubscribe ? 0 : SPIN_PAUSES;
     atomic_store(&team.running, size - 1);
     for (size_t i = 0; i + 1 < size; i++) {
         pool.worker[i]->team = &team;
-        event_set(&pool.worker[i]->jobs);
+        event_set(&pool.worker[i]->jobs, &pool.worker[i]->bed);
     }
     fn(ctx, &team, 0, size);
-    event_wait(&team.finished, 0, team.spin);
-    ml_mutex_unlock(&pool.region);
+    event_wait(&team.finished, 0, team.spin, &pool.team_bed);
+}
+
+void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
+{
+    const unsigned state =
+        ml_flush_begin(); // as the workers have it: the bits must not depend on who
+    size_t size = 1;
+    int ours = wanted > 1 && ml_mutex_trylock(&pool.region);
+    if (ours) {
+        pool_init();
+        size = team_size(wanted);
+    }
+    if (size > 1)
+        run_team(size, fn, ctx);
+    if (ours)
+        ml_mutex_unlock(&pool.region);
+    if (size <= 1)
+        run_alone(fn, ctx);
+    ml_flush_end(state);
 }
 
 typedef struct for_loop {

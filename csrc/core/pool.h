@@ -1,4 +1,5 @@
-// The thread pool: the only state that the core keeps between calls, beside the kernel table.
+// The thread pool. With the kernel table and the cache of buffers it is all that the core keeps
+// between calls.
 #ifndef ML_POOL_H
 #define ML_POOL_H
 

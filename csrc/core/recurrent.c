@@ -18,7 +18,7 @@
 int ml_recurrent_check(const void *config, ml_error *err)
 {
     const ml_recurrent_config *c = config;
-    return ml_check_probability("recurrent layer", c->dropout, err);
+    return ml_check_probability("dropout between recurrent layers", c->dropout, err);
 }
 
 static int check_state(const ml_call *call, const ml_sizes *n, size_t index, const char *name,

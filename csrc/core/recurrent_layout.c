@@ -82,14 +82,14 @@ void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes 
     ml_layer_memory unused;
     for (size_t l = 0; l < n->L; l++) {
         ml_layer_memory *m = layers != NULL ? &layers[l] : &unused;
-        m->x = needs_copy(call, n, l) ? ml_arena_reals(arena, n->T * n->B * ml_input_width(n, l))
-                                      : NULL;
+        m->x =
+            needs_copy(call, n, l) ? ml_arena_array(arena, n->T, n->B, ml_input_width(n, l)) : NULL;
         for (size_t d = 0; d < n->D; d++) {
             ml_direction *dir = &m->direction[d];
             dir->reverse = d == 1;
-            dir->gates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
-            dir->h = ml_arena_reals(arena, (n->T + 1) * n->B * n->H);
-            dir->c = cell->has_c ? ml_arena_reals(arena, (n->T + 1) * n->B * n->H) : NULL;
+            dir->gates = ml_arena_array(arena, n->T, n->B, cell->saved * n->H);
+            dir->h = ml_arena_array(arena, n->T + 1, n->B, n->H);
+            dir->c = cell->has_c ? ml_arena_array(arena, n->T + 1, n->B, n->H) : NULL;
         }
     }
 }
@@ -101,10 +101,10 @@ ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backwa
     s.bias = ml_arena_reals(arena, cell->saved * n->H);
     if (backward) {
         size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
-        s.dgates = ml_arena_reals(arena, n->T * n->B * cell->saved * n->H);
-        s.carry = ml_arena_reals(arena, n->B * n->H);
-        s.dx[0] = ml_arena_reals(arena, n->T * n->B * width);
-        s.dx[1] = n->L > 1 ? ml_arena_reals(arena, n->T * n->B * width) : NULL;
+        s.dgates = ml_arena_array(arena, n->T, n->B, cell->saved * n->H);
+        s.carry = ml_arena_array(arena, n->B, n->H, 1);
+        s.dx[0] = ml_arena_array(arena, n->T, n->B, width);
+        s.dx[1] = n->L > 1 ? ml_arena_array(arena, n->T, n->B, width) : NULL;
     }
     return s;
 }

@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "platform.h"
 
@@ -26,7 +27,14 @@ static struct {
 } cache = {.lock = ML_MUTEX_INIT};
 
 // A child of fork may inherit the lock as another thread of the parent held it.
-static void forget_lock(void) { cache.lock = (ml_mutex)ML_MUTEX_INIT; }
+static void forget_lock(void)
+{
+    if (!ml_mutex_trylock(&cache.lock)) { // a thread that is gone was changing the lists
+        memset(cache.kept, 0, sizeof cache.kept);
+        cache.stats.kept = 0;
+    }
+    cache.lock = (ml_mutex)ML_MUTEX_INIT;
+}
 
 // The class of a size, and the bytes of that class.
 static size_t class_of(size_t bytes, size_t *rounded)
@@ -144,4 +152,14 @@ ml_real *ml_arena_reals(ml_arena *arena, size_t count)
     ml_real *p = arena->base != NULL ? (ml_real *)(void *)(arena->base + arena->used) : NULL;
     arena->used += (count * sizeof(ml_real) + 63) / 64 * 64;
     return p;
+}
+
+// a b, or SIZE_MAX where that is more than a size can hold
+static size_t product(size_t a, size_t b) { return b > 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b; }
+
+ml_real *ml_arena_array(ml_arena *arena, size_t a, size_t b, size_t c)
+{
+    // Once too large, always too large: unless a later factor is 0, and then there is no array.
+    size_t count = a == 0 || b == 0 || c == 0 ? 0 : product(product(a, b), c);
+    return ml_arena_reals(arena, count);
 }

@@ -32,4 +32,7 @@ typedef struct ml_arena {
 // `count` numbers, aligned to 64 bytes, not cleared; NULL while counting.
 ml_real *ml_arena_reals(ml_arena *arena, size_t count);
 
+// The same for an array (a, b, c); a product that no size can hold counts as overflow.
+ml_real *ml_arena_array(ml_arena *arena, size_t a, size_t b, size_t c);
+
 #endif

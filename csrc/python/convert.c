@@ -15,7 +15,12 @@ int ml_raise(const ml_error *err)
     case ML_ERR_INTERRUPTED: return -1; // the poll has set KeyboardInterrupt
     default: break;
     }
-    PyErr_SetString(type, err->message);
+    // A long message may be cut inside a character.
+    PyObject *text =
+        PyUnicode_DecodeUTF8(err->message, (Py_ssize_t)strlen(err->message), "replace");
+    if (text != NULL)
+        PyErr_SetObject(type, text);
+    Py_XDECREF(text);
     return -1;
 }
 

@@ -101,9 +101,13 @@ static PyObject *config(PyObject *module, PyObject *unused)
     PyObject *isas = available_isas();
     if (isas == NULL)
         return NULL;
+    size_t threads;
+    Py_BEGIN_ALLOW_THREADS
+    threads = ml_get_threads(); // waits for a region that is running
+    Py_END_ALLOW_THREADS
     return Py_BuildValue("{s:s,s:N,s:s,s:s,s:s,s:n,s:s}", "isa", ml_kernels_get()->isa,
                          "isa_available", isas, "blas", ml_blas_name(), "blas_core", ml_blas_core(),
-                         "compiler", COMPILER, "threads", (Py_ssize_t)ml_get_threads(), "version",
+                         "compiler", COMPILER, "threads", (Py_ssize_t)threads, "version",
                          ML_VERSION);
 }
 

@@ -205,6 +205,18 @@ static void test_every_failed_allocation_is_reported(void)
     free(ids);
 }
 
+static void test_a_later_piece_alone_is_refused(void)
+{
+    const int64_t ids[] = {0, 1, 2, 0, 1, 2};
+    ml_ngram *m = NULL;
+    ml_error err = {0};
+    CHECK(ml_ngram_new(&m, 3, 3, &err) == ML_OK);
+    CHECK(ml_ngram_count(m, ids, 3, 6, &err) == ML_ERR_VALUE);
+    CHECK(strstr(err.message, "before 3") != NULL);
+    CHECK(ml_ngram_count(m, ids, 0, 6, &err) == ML_OK);
+    ml_ngram_free(m);
+}
+
 int main(void)
 {
     RUN(test_by_hand);
@@ -213,6 +225,7 @@ int main(void)
     RUN(test_counts_are_exact);
     RUN(test_pieces_are_the_whole);
     RUN(test_refusals);
+    RUN(test_a_later_piece_alone_is_refused);
     RUN(test_every_failed_allocation_is_reported);
     return check_report();
 }

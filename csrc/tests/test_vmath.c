@@ -68,7 +68,7 @@ static void kernel_sigmoid(const ml_kernels *kernels, size_t n, const float *x, 
 static void kernel_exp(const ml_kernels *kernels, size_t n, const float *x, float *y)
 {
     memcpy(y, x, n * sizeof *y);
-    kernels->row_softmax(n, y, 0); // exp(x - 0)
+    kernels->row_softmax(n, y, (ml_log_sum_exp){0, 0}); // exp(x - 0)
 }
 
 static double exact_sigmoid(double x) { return 1 / (1 + exp(-x)); }

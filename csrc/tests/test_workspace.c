@@ -173,6 +173,17 @@ static void test_an_arena_notices_sizes_that_do_not_fit(void)
     CHECK(arena.overflow);
 }
 
+static void test_an_arena_notices_products_that_wrap(void)
+{
+    const size_t big = (size_t)1 << (sizeof(size_t) * 4); // its square is 0 in a size
+    ml_arena arena = {0};
+    CHECK(ml_arena_array(&arena, big, big, 1) == NULL);
+    CHECK(arena.overflow);
+    ml_arena empty = {0};
+    ml_arena_array(&empty, big, big, 0);
+    CHECK(!empty.overflow && empty.used == 0);
+}
+
 int main(void)
 {
     RUN(test_buffers_are_aligned_and_large_enough);
@@ -183,5 +194,6 @@ int main(void)
     RUN(test_threads_share_the_cache);
     RUN(test_an_arena_counts_what_it_hands_out);
     RUN(test_an_arena_notices_sizes_that_do_not_fit);
+    RUN(test_an_arena_notices_products_that_wrap);
     return check_report();
 }

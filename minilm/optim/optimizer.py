@@ -54,6 +54,11 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or "
                 "dicts, but got a Tensor: pass model.parameters(), or a list"
             )
+        if hasattr(params, "parameters"):
+            raise TypeError(
+                f"the optimizer got a {type(params).__name__}, expected its parameters: pass "
+                "model.parameters()"
+            )
         self._check_options(defaults)
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sized
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of
 from minilm.tensor import Tensor
+from minilm.training.diagnose import NonFiniteError, first_bad_tensor
 
 
 class Batches(Iterable[tuple[Any, Any]], Sized, Protocol):
@@ -38,13 +40,19 @@ def train(
     ------
     ValueError
         If the loader has no batches.
+    NonFiniteError
+        If a loss is NaN or infinite; the message names the step and the first bad tensor.
     """
     batches = _length(data_loader)
     model.train()
+    step = 1
     for epoch in range(num_epochs):
         total_loss = 0.0
         for inputs, targets in data_loader:
             loss = _loss(model, criterion, inputs, targets)
+            if not math.isfinite(loss.item()):
+                _refuse_loss(model, loss.item(), inputs, step)
+            step += 1
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -85,6 +93,14 @@ def validate(model: Any, data_loader: Batches, criterion: Any) -> float:
 def _loss(model: Any, criterion: Any, inputs: Any, targets: Any) -> Tensor:
     loss: Tensor = criterion(logits_of(model(inputs)).transpose(1, 2), targets)
     return loss
+
+
+def _refuse_loss(model: Any, loss: float, inputs: Any, step: int) -> NoReturn:
+    culprit = first_bad_tensor(model, inputs, None) or "the loss itself"
+    raise NonFiniteError(
+        f"the loss is {loss} at step {step}; first bad tensor: {culprit}. Likely the learning "
+        "rate is too high, or gradients need nn.utils.clip_grad_norm_"
+    )
 
 
 def _length(data_loader: Batches) -> int:

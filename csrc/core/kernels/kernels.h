@@ -48,6 +48,12 @@ typedef struct ml_cell_backward {
 
 struct ml_param; // optim.h
 
+// log sum_j exp(x_j) = top + log_sum, top the largest x_j. Kept apart: added up, the sum would be
+// rounded beside a large top.
+typedef struct ml_log_sum_exp {
+    ml_real top, log_sum;
+} ml_log_sum_exp;
+
 #define KERNEL(result, name, arguments) result(*name) arguments;
 typedef struct ml_kernels {
     const char *isa;
