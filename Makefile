@@ -51,7 +51,7 @@ lint: $(VENV)/dev ## style, types, and the type stub of the extension
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES) csrc/tests/*.[ch]
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest minilm._core --mypy-config-file pyproject.toml
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml minilm._core
 
 clean: ## remove what builds leave behind; environments and runs stay
 	rm -rf build dist *.egg-info minilm/_libs minilm/_core*.so $(COPIED) $(LINKED)

@@ -8,9 +8,11 @@
 
 enum {
     MAX_THREADS = 256,
-    // Pauses before a waiting thread goes to sleep: some tens of microseconds, the length of a time
-    // step of a recurrent layer. Waking a sleeper costs about as much.
-    SPIN_PAUSES = 500,
+    // Pauses before a waiting thread goes to sleep. At a barrier: the length of a few time steps of a
+    // recurrent layer. Without a job: some tenths of a millisecond, the Python between two layers, for
+    // waking a sleeper can cost as much as the layer. Only cores that nobody else was given spin.
+    BARRIER_PAUSES = 2000,
+    IDLE_PAUSES = 6000,
 };
 
 // Where threads sleep that wait for the same kind of event. Workers without a job sleep apart from a
@@ -101,7 +103,7 @@ static void worker_run(void *arg)
     worker *self = arg;
     (void)ml_flush_begin(); // for the life of the thread: it runs nothing but kernels
     for (unsigned seen = 0;; seen++) {
-        event_wait(&self->jobs, seen, SPIN_PAUSES, &self->bed);
+        event_wait(&self->jobs, seen, IDLE_PAUSES, &self->bed);
         ml_team *team = self->team;
         if (team == NULL)
             return;
@@ -227,7 +229,7 @@ static void run_alone(ml_team_fn fn, void *ctx)
 static void run_team(size_t size, ml_team_fn fn, void *ctx)
 {
     ml_team team = {.size = size, .fn = fn, .ctx = ctx};
-    team.spin = pool.oversubscribe ? 0 : SPIN_PAUSES;
+    team.spin = pool.oversubscribe ? 0 : BARRIER_PAUSES;
     atomic_store(&team.running, size - 1);
     for (size_t i = 0; i + 1 < size; i++) {
         pool.worker[i]->team = &team;
