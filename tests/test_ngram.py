@@ -4,6 +4,7 @@ import doctest
 import math
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -204,8 +205,9 @@ def test_a_second_thread_is_turned_away(long_text):
     refusals = []
 
     def insist(call, argument):
-        """Try until the model is free."""
+        """Try until the model is free; a pause between lets the other thread have the GIL."""
         while True:
+            time.sleep(0.001)
             try:
                 return call(argument)
             except RuntimeError as error:
