@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from minilm.training.interrupt import interrupt_deferred
+from minilm.training.interrupt import InterruptFlag, interrupt_deferred
 
 
 def test_ctrl_c_waits_for_the_end_of_the_block():
@@ -39,3 +39,22 @@ def test_in_other_threads_it_does_nothing():
     thread.start()
     thread.join()
     assert ran
+
+
+def test_a_flag_holds_ctrl_c_until_it_is_checked():
+    before = signal.getsignal(signal.SIGINT)
+    flag = InterruptFlag()
+    with pytest.raises(KeyboardInterrupt), flag:
+        flag.check()  # nothing came
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+        flag.check()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), InterruptFlag():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second one was held back, too")

@@ -77,7 +77,10 @@ def last_axis(layer: str, name: str, tensor: Tensor, axes: str, length: int) -> 
         The message names the axes, like ``(batch, time, in_features=8)``.
     """
     if not tensor.shape or tensor.shape[-1] != length:
-        raise ValueError(f"{layer}: expected {name} {axes}={length}), got shape {tensor.shape}")
+        raise ValueError(
+            f"{layer}: expected {name} {axes}={length}), got shape {tensor.shape}. Is the layer "
+            "before it as wide, and is that the last axis?"
+        )
 
 
 def _tensor(layer: str, name: str, value: Any) -> Tensor:

@@ -115,7 +115,7 @@ class _Recurrent(Module):
                 f"batch (time, input_size), got {x.dim()} axes: shape {x.shape}"
             )
         if x.shape[-1] != self.input_size:
-            cause = ""
+            cause = ". Is the layer before it (an embedding, perhaps) as wide as input_size?"
             if x.dim() == 3 and x.shape[1] == self.input_size:
                 cause = ". Axis 1 has that length: did you mean input.transpose(1, 2)?"
             raise ValueError(

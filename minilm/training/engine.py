@@ -17,7 +17,7 @@ from minilm.training.callback import Callback
 from minilm.training.diagnose import NonFiniteError, first_bad_tensor
 from minilm.training.evaluate import evaluate, perplexity
 from minilm.training.history import EpochRecord, History
-from minilm.training.interrupt import interrupt_deferred
+from minilm.training.interrupt import InterruptFlag, interrupt_deferred
 from minilm.training.schedule import warmup_cosine
 from minilm.training.settings import Settings
 from minilm.training.stream import StreamLoader
@@ -77,6 +77,7 @@ class Engine:
         self.epoch = self.step = 0
         self.tokens_per_step = self.loader.lanes * settings.seq_len
         self.total_steps = settings.epochs * len(self.loader)
+        self._interrupt = InterruptFlag()
         self._best: dict[str, np.ndarray] | None = None
 
     def fit(self) -> History:
@@ -99,9 +100,11 @@ class Engine:
         self._started = time.perf_counter()
         try:
             self._tell("on_train_begin")
-            while self.epoch < self.settings.epochs:
-                self.epoch += 1
-                self._run_epoch()
+            with self._interrupt:
+                while self.epoch < self.settings.epochs:
+                    self.epoch += 1
+                    self._run_epoch()
+                    self._interrupt.check()
         except KeyboardInterrupt:
             self.history.interrupted = True
         finally:
@@ -118,8 +121,14 @@ class Engine:
         for inputs, targets in self.loader:
             state = self._run_step(inputs, targets, state)
             self._tell("on_step_end")
+            self._interrupt.check()
         seconds = time.perf_counter() - started
-        valid_loss = evaluate(self.model, self.valid_ids, seq_len=self.settings.seq_len).loss
+        valid_loss = evaluate(
+            self.model,
+            self.valid_ids,
+            seq_len=self.settings.seq_len,
+            on_window=self._interrupt.check,
+        ).loss
         if not math.isfinite(valid_loss):
             raise NonFiniteError(f"the validation loss is {valid_loss} after step {self.step}")
         steps = len(self.loader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,12 @@ def gap(loss: float, reference: float) -> str:
 
 
 def evaluate(
-    model: Any, ids: np.ndarray, *, batch_size: int = 32, seq_len: int = 128
+    model: Any,
+    ids: np.ndarray,
+    *,
+    batch_size: int = 32,
+    seq_len: int = 128,
+    on_window: Callable[[], object] = lambda: None,
 ) -> Evaluation:
     """Return a model's loss over a stream of tokens.
 
@@ -79,6 +84,8 @@ def evaluate(
         Lanes read side by side.
     seq_len : int
         Tokens of context that a lane starts with.
+    on_window : callable
+        Called after each window; what it raises ends the evaluation.
 
     Returns
     -------
@@ -103,7 +110,7 @@ def evaluate(
     try:
         with no_grad():
             total = sum(
-                _nats(model, ids, starts[row : row + batch_size], stride, seq_len)
+                _nats(model, ids, starts[row : row + batch_size], stride, seq_len, on_window)
                 for row in range(0, lanes, batch_size)
             )
     finally:
@@ -111,12 +118,20 @@ def evaluate(
     return Evaluation(loss=total / targets, tokens=targets)
 
 
-def _nats(model: Any, ids: np.ndarray, starts: np.ndarray, stride: int, context: int) -> float:
+def _nats(
+    model: Any,
+    ids: np.ndarray,
+    starts: np.ndarray,
+    stride: int,
+    context: int,
+    on_window: Callable[[], object],
+) -> float:
     """Return the summed loss of the lanes that begin at `starts`, in nats."""
     total, state = 0.0, None
     for inputs, targets in _windows(ids, starts, stride, context):
         logits, state = read_on(model, inputs, state)
         total += F.cross_entropy(logits.transpose(1, 2), targets, reduction="sum").item()
+        on_window()
     return total
 
 

@@ -1,4 +1,4 @@
-"""Let a moment that must not be cut in two end before Ctrl-C is heard."""
+"""Hear Ctrl-C where a run can be left, and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Self
 
 
 @contextmanager
@@ -36,3 +37,37 @@ def interrupt_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
     if came:
         raise KeyboardInterrupt
+
+
+class InterruptFlag:
+    """Take note of Ctrl-C inside the block, for `check` to raise where the run can be left.
+
+    An exception that a signal raises wherever Python happens to be can be lost: while a generator
+    is closed, in a weak reference's callback, under somebody's lock. A second Ctrl-C does not wait.
+    Other threads never see Ctrl-C, so there it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        self._came = False
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def _note(self, signum: int, frame: object) -> None:
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came since the block began."""
+        if self._came:
+            raise KeyboardInterrupt
