@@ -2,13 +2,14 @@
 
 #include <limits.h>
 #include <stdatomic.h>
-#include <stdint.h>
+#include <string.h>
 
+#include "kernels/kernels.h"
 #include "pool.h"
+#include "product.h"
 
 #if defined(ML_BLAS_NONE) || defined(ML_DOUBLE)
-#define OWN_GEMM 1
-#include "packed.h"
+#define NO_BLAS 1
 #elif defined(ML_BLAS_ACCELERATE)
 #include <Accelerate/Accelerate.h>
 #define GEMM cblas_sgemm
@@ -25,47 +26,34 @@
 #endif
 #endif
 
-typedef struct gemm_job {
-    ml_trans trans_a, trans_b;
-    size_t m, n, k, lda, ldb, ldc;
-    const ml_real *a, *b;
-    ml_real *c;
+#ifndef NO_BLAS
+
+typedef struct blas_job {
+    const ml_product *product;
     ml_real beta;
     size_t block_m, block_n; // size of a block of C
     size_t blocks_n;         // blocks side by side
-    atomic_int failed;       // a block found no memory
-} gemm_job;
-
-#ifndef OWN_GEMM
-static void call_blas(const gemm_job *job, size_t m, size_t n, const ml_real *a, const ml_real *b,
-                      ml_real *c)
-{
-    GEMM(CblasRowMajor, job->trans_a == ML_TRANS ? CblasTrans : CblasNoTrans,
-         job->trans_b == ML_TRANS ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)job->k, 1.0f, a,
-         (int)job->lda, b, (int)job->ldb, job->beta, c, (int)job->ldc);
-}
-#endif
+} blas_job;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 static void run_block(void *ctx, size_t index)
 {
-    gemm_job *job = ctx;
+    const blas_job *job = ctx;
+    const ml_product *p = job->product;
     size_t i = index / job->blocks_n * job->block_m, j = index % job->blocks_n * job->block_n;
-    size_t m = smaller(job->block_m, job->m - i), n = smaller(job->block_n, job->n - j);
-    const ml_real *a = job->a + (job->trans_a == ML_TRANS ? i : i * job->lda);
-    const ml_real *b = job->b + (job->trans_b == ML_TRANS ? j * job->ldb : j);
-    ml_real *c = job->c + i * job->ldc + j;
-#ifdef OWN_GEMM
-    if (ml_packed_gemm(job->trans_a, job->trans_b, m, n, job->k, a, job->lda, b, job->ldb,
-                       job->beta, c, job->ldc) != 0)
-        atomic_store(&job->failed, 1);
-#else
-    call_blas(job, m, n, a, b, c);
-#endif
+    size_t m = smaller(job->block_m, p->m - i), n = smaller(job->block_n, p->n - j);
+    const ml_real *a = p->a + (p->trans_a == ML_TRANS ? i : i * p->lda);
+    const ml_real *b = p->b + (p->trans_b == ML_TRANS ? j * p->ldb : j);
+    ml_real *c = p->c + i * p->ldc + j;
+    if (p->init != NULL && p->init != p->c)
+        for (size_t r = 0; r < m; r++)
+            memcpy(c + r * p->ldc, p->init + r * p->init_row + j, n * sizeof *c);
+    GEMM(CblasRowMajor, p->trans_a == ML_TRANS ? CblasTrans : CblasNoTrans,
+         p->trans_b == ML_TRANS ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)p->k, 1.0f, a,
+         (int)p->lda, b, (int)p->ldb, job->beta, c, (int)p->ldc);
 }
-
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // `parts` nearly equal blocks of a length, in whole multiples of 64 (the tiles of BLAS).
 static size_t block_length(size_t length, size_t parts)
@@ -76,22 +64,23 @@ static size_t block_length(size_t length, size_t parts)
 // Cuts C into blocks: enough of them for several cores, few enough that copying A and B into BLAS's
 // own layout, which every block repeats, stays small beside the arithmetic. Two blocks from 2^21
 // multiply-adds on (some 30 microseconds), twice as many for eight times the work, eight at most.
-static void cut(gemm_job *job)
+static void cut(blas_job *job)
 {
-    double work = (double)job->m * (double)job->n * (double)job->k / (double)(1 << 21);
+    const ml_product *p = job->product;
+    double work = (double)p->m * (double)p->n * (double)p->k / (double)(1 << 21);
     size_t wanted = work < 1 ? 1 : work < 64 ? 2 : work < 512 ? 4 : 8;
     size_t rows = 1, columns = 1;
     while (rows * columns < wanted) {
-        if (job->m / rows >= job->n / columns)
+        if (p->m / rows >= p->n / columns)
             rows *= 2;
         else
             columns *= 2;
     }
-    job->block_m = block_length(job->m, rows);
-    job->block_n = block_length(job->n, columns);
+    job->block_m = block_length(p->m, rows);
+    job->block_n = block_length(p->n, columns);
+    job->blocks_n = ceil_div(p->n, job->block_n);
 }
 
-#ifndef OWN_GEMM
 // BLAS runs inside our threads: one of its own each. OpenBLAS keeps that setting for the process;
 // the copy in our wheel is ours alone, a system-wide one (MINILM_BLAS=pkg-config) may not be.
 static void use_one_thread(void)
@@ -106,43 +95,59 @@ static void use_one_thread(void)
 }
 
 static int fits_blas(size_t size) { return size <= INT_MAX; }
-#endif
 
-int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, const ml_real *a,
-            size_t lda, const ml_real *b, size_t ldb, ml_real beta, ml_real *c, size_t ldc,
-            ml_error *err)
+static int run_blas(const ml_product *p, ml_error *err)
 {
-    if (m == 0 || n == 0)
-        return ML_OK;
-    gemm_job job = {.trans_a = trans_a,
-                    .trans_b = trans_b,
-                    .m = m,
-                    .n = n,
-                    .k = k,
-                    .lda = lda,
-                    .ldb = ldb,
-                    .ldc = ldc,
-                    .a = a,
-                    .b = b,
-                    .c = c,
-                    .beta = beta};
-#ifndef OWN_GEMM
-    if (!fits_blas(m) || !fits_blas(n) || !fits_blas(k) || !fits_blas(lda) || !fits_blas(ldb) ||
-        !fits_blas(ldc))
+    if (!fits_blas(p->m) || !fits_blas(p->n) || !fits_blas(p->k) || !fits_blas(p->lda) ||
+        !fits_blas(p->ldb) || !fits_blas(p->ldc))
         return ml_fail(err, ML_ERR_OVERFLOW,
-                       "matrix product of (%zu, %zu) and (%zu, %zu): a side is longer than %d", m,
-                       k, k, n, INT_MAX);
+                       "matrix product of (%zu, %zu) and (%zu, %zu): a side is longer than %d",
+                       p->m, p->k, p->k, p->n, INT_MAX);
     use_one_thread();
-#endif
+    blas_job job = {.product = p, .beta = p->init != NULL ? 1 : 0};
     cut(&job);
-    job.blocks_n = ceil_div(n, job.block_n);
-    ml_parallel_for(ceil_div(m, job.block_m) * job.blocks_n, run_block, &job);
-    if (atomic_load(&job.failed))
-        return ml_fail(err, ML_ERR_MEMORY, "matrix product: no memory for the packed operand");
+    ml_parallel_for(ceil_div(p->m, job.block_m) * job.blocks_n, run_block, &job);
     return ML_OK;
 }
 
-#if defined(OWN_GEMM)
+// Our own product is the faster one on the instruction sets that its kernel was tuned for, where
+// packing B pays: with rows enough to use it again (docs/architecture.md has the measurements).
+static int ours_is_faster(const ml_product *p)
+{
+    return ml_kernels_get()->tuned && p->m >= 24 && p->n >= 16;
+}
+
+#endif
+
+static int run(const ml_product *p, ml_error *err)
+{
+    if (p->m == 0 || p->n == 0)
+        return ML_OK;
+#ifndef NO_BLAS
+    if (!ours_is_faster(p))
+        return run_blas(p, err);
+#endif
+    return ml_product_run(p, err);
+}
+
+int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, const ml_real *a,
+            size_t lda, const ml_real *b, size_t ldb, int add, ml_real *c, size_t ldc,
+            ml_error *err)
+{
+    const ml_product product = {trans_a, trans_b, m,   n,   k, a, lda, b, ldb, add ? c : NULL,
+                                ldc,     c,       ldc};
+    return run(&product, err);
+}
+
+int ml_gemm_bias(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, const ml_real *a,
+                 size_t lda, const ml_real *b, size_t ldb, const ml_real *bias, ml_real *c,
+                 size_t ldc, ml_error *err)
+{
+    const ml_product product = {trans_a, trans_b, m, n, k, a, lda, b, ldb, bias, 0, c, ldc};
+    return run(&product, err);
+}
+
+#if defined(NO_BLAS)
 const char *ml_blas_name(void) { return "none (own kernels)"; }
 const char *ml_blas_core(void) { return ""; }
 #elif defined(ML_BLAS_ACCELERATE)

@@ -52,10 +52,8 @@ static int linear_forward(ml_call *call, ml_error *err)
     const ml_real *x = call->input[0].data;      // (N, I)
     const ml_real *weight = call->param[0].data; // (O, I)
     ml_real *y = call->output[0].data;           // (N, O)
-    int code = ml_gemm(ML_NO_TRANS, ML_TRANS, N, O, I, x, I, weight, I, 0, y, O, err);
-    if (code == ML_OK && c->bias)
-        ml_add_bias(N, O, call->param[1].data, y);
-    return code;
+    return ml_gemm_bias(ML_NO_TRANS, ML_TRANS, N, O, I, x, I, weight, I,
+                        c->bias ? call->param[1].data : NULL, y, O, err);
 }
 
 // dx = dy W          dW = dy^T x          db = sum_n dy[n]

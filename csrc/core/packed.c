@@ -1,7 +1,8 @@
 #include "packed.h"
 
+#include <string.h>
+
 #include "kernels/kernels.h"
-#include "platform.h"
 #include "pool.h"
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
@@ -30,6 +31,28 @@ typedef struct pack_job {
     ml_real *panels;
 } pack_job;
 
+// dst[k][u] = src[k][u]
+static void copy_rows(const pack_job *job, const ml_real *src, size_t units, size_t row,
+                      ml_real *dst)
+{
+    for (size_t k = 0; k < job->shape->depth; k++)
+        memcpy(dst + k * row, src + k * job->k_stride, units * sizeof *dst);
+}
+
+// dst[k][u] = src[u][k], a few k at a time: the source is read along its rows, and the lines that
+// are written to stay in the cache meanwhile.
+static void copy_columns(const pack_job *job, const ml_real *src, size_t units, size_t row,
+                         ml_real *dst)
+{
+    enum { DEPTH = 16 };
+    for (size_t k = 0; k < job->shape->depth; k += DEPTH) {
+        size_t end = smaller(k + DEPTH, job->shape->depth);
+        for (size_t u = 0; u < units; u++)
+            for (size_t at = k; at < end; at++)
+                dst[at * row + u] = src[at * job->k_stride + u * job->unit_stride];
+    }
+}
+
 static void pack_panel(void *ctx, size_t index)
 {
     const pack_job *job = ctx;
@@ -40,12 +63,12 @@ static void pack_panel(void *ctx, size_t index)
     for (size_t gate = 0; gate < s->gates; gate++) {
         const ml_real *src = job->src + gate * job->gate_stride + first * job->unit_stride;
         ml_real *dst = panel + gate * s->unit_width;
-        for (size_t k = 0; k < s->depth; k++) {
-            for (size_t u = 0; u < units; u++)
-                dst[k * row + u] = src[k * job->k_stride + u * job->unit_stride];
-            for (size_t u = units; u < s->unit_width; u++)
-                dst[k * row + u] = 0;
-        }
+        if (job->unit_stride == 1)
+            copy_rows(job, src, units, row, dst);
+        else
+            copy_columns(job, src, units, row, dst);
+        for (size_t k = 0; k < s->depth && units < s->unit_width; k++)
+            memset(dst + k * row + units, 0, (s->unit_width - units) * sizeof *dst);
     }
 }
 
@@ -59,53 +82,4 @@ void ml_pack(const ml_packed_shape *shape, const ml_real *src, size_t k_stride, 
             pack_panel(&job, i);
     else
         ml_parallel_for(shape->panels, pack_panel, &job);
-}
-
-// Adds a tile (rows, unit_width) to C, or puts it there.
-static void put_tile(const ml_packed_shape *shape, const ml_real *tile, size_t rows, size_t columns,
-                     ml_real beta, ml_real *c, size_t ldc)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            ml_real sum = tile[i * shape->unit_width + j];
-            c[i * ldc + j] = beta == 0 ? sum : sum + beta * c[i * ldc + j];
-        }
-}
-
-int ml_packed_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k,
-                   const ml_real *a, size_t lda, const ml_real *b, size_t ldb, ml_real beta,
-                   ml_real *c, size_t ldc)
-{
-    const ml_kernels *kernels = ml_kernels_get();
-    ml_packed_shape shape = ml_packed_plan(1, n, k);
-    // The kernel reads rows of A: of a transposed one, a few at a time are copied.
-    size_t copied = trans_a == ML_TRANS ? ML_TILE_ROWS * k : 0;
-    ml_real *panels = ml_aligned_alloc((ml_packed_size(&shape) + copied) * sizeof *panels);
-    if (panels == NULL)
-        return -1;
-    ml_real *rows_of_a = panels + ml_packed_size(&shape);
-    ml_pack(&shape, b, trans_b == ML_TRANS ? 1 : ldb, 0, trans_b == ML_TRANS ? ldb : 1, panels);
-
-    ml_real tile[ML_TILE_SIZE];
-    for (size_t i = 0; i < m; i += ML_TILE_ROWS) {
-        size_t rows = smaller(ML_TILE_ROWS, m - i);
-        const ml_real *block = a + i * lda;
-        size_t ld = lda;
-        if (trans_a == ML_TRANS) {
-            for (size_t r = 0; r < rows; r++)
-                for (size_t j = 0; j < k; j++)
-                    rows_of_a[r * k + j] = a[j * lda + i + r];
-            block = rows_of_a;
-            ld = k;
-        }
-        for (size_t p = 0; p < shape.panels; p++) {
-            size_t first = p * shape.unit_width;
-            kernels->panel_product(rows, shape.vectors, k, block, ld, panels + p * shape.panel_size,
-                                   tile);
-            put_tile(&shape, tile, rows, smaller(shape.unit_width, n - first), beta,
-                     c + i * ldc + first, ldc);
-        }
-    }
-    ml_aligned_free(panels);
-    return 0;
 }

@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 
-#include "gemm.h"
 #include "real.h"
 
 // What a packed matrix looks like. Its columns are `gates` groups of `units`: a panel takes the
@@ -31,11 +30,5 @@ size_t ml_packed_size(const ml_packed_shape *shape);
 // panels: ml_packed_size numbers, overwritten. Runs on the pool.
 void ml_pack(const ml_packed_shape *shape, const ml_real *src, size_t k_stride, size_t gate_stride,
              size_t unit_stride, ml_real *panels);
-
-// ml_gemm's work on one block of C without BLAS: for machines that have none, and in double.
-// Returns 0, or -1 when there is no memory for the panels.
-int ml_packed_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k,
-                   const ml_real *a, size_t lda, const ml_real *b, size_t ldb, ml_real beta,
-                   ml_real *c, size_t ldc);
 
 #endif

@@ -16,26 +16,27 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
     const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
     const ml_real *hidden = scan->dgates + cell->hidden_column * H;
     const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
-    ml_real beta, *grad = ml_grad_at(call, place, ML_W_HH, &beta);
+    int add;
+    ml_real *grad = ml_grad_at(call, place, ML_W_HH, &add);
     int code = ML_OK;
     if (grad != NULL)
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, beta,
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, add,
                        grad, H, err);
-    grad = ml_grad_at(call, place, ML_W_IH, &beta);
+    grad = ml_grad_at(call, place, ML_W_IH, &add);
     for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
         code =
             ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H,
-                    S * H, x, width, beta, grad + run.row * H * width, width, err);
+                    S * H, x, width, add, grad + run.row * H * width, width, err);
     }
     if (!c->bias || code != ML_OK)
         return code;
-    if ((grad = ml_grad_at(call, place, ML_B_HH, &beta)) != NULL)
-        ml_column_sums(N, cell->gates * H, S * H, hidden, beta != 0, grad);
-    if ((grad = ml_grad_at(call, place, ML_B_IH, &beta)) != NULL)
+    if ((grad = ml_grad_at(call, place, ML_B_HH, &add)) != NULL)
+        ml_column_sums(N, cell->gates * H, S * H, hidden, add, grad);
+    if ((grad = ml_grad_at(call, place, ML_B_IH, &add)) != NULL)
         for (size_t r = 0; r < cell->runs; r++) {
             const ml_gate_run run = cell->input_run[r];
-            ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, beta != 0,
+            ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, add,
                            grad + run.row * H);
         }
     return ML_OK;

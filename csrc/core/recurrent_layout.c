@@ -51,10 +51,10 @@ const ml_real *ml_param_at(const ml_call *call, size_t place, int kind)
     return call->param[place * params_each(call->config) + (size_t)kind].data;
 }
 
-ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta)
+ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add)
 {
     size_t index = place * params_each(call->config) + (size_t)kind;
-    *beta = call->accumulate[index] ? 1 : 0;
+    *add = call->accumulate[index];
     return call->grad_param[index].data;
 }
 

@@ -25,8 +25,8 @@ enum { ML_W_IH, ML_W_HH, ML_B_IH, ML_B_HH };
 
 const ml_real *ml_param_at(const ml_call *call, size_t place, int kind);
 
-// NULL when the gradient is not wanted; *beta is 1 when it is added to, else 0.
-ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, ml_real *beta);
+// NULL when the gradient is not wanted; *add is 1 when it is added to, else 0.
+ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add);
 
 // ---- memory -----------------------------------------------------------------------------------
 

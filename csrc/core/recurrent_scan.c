@@ -73,8 +73,20 @@ static item item_at(const grid *g, size_t index)
 // tile (rows, vectors * lanes) = a (rows, depth) times the item's panel
 static void multiply(const grid *g, const item *it, const ml_real *a, size_t lda, ml_real *tile)
 {
-    g->kernels->panel_product(it->rows, g->shape.vectors, g->shape.depth, a + it->row * lda, lda,
-                              g->scan->packed + it->panel * g->shape.panel_size, tile);
+    const size_t width = g->shape.gates * g->shape.unit_width;
+    const ml_panel_product product = {
+        .rows = it->rows,
+        .columns = width,
+        .depth = g->shape.depth,
+        .a = a + it->row * lda,
+        .a_row = lda,
+        .a_k = 1,
+        .panel = g->scan->packed + it->panel * g->shape.panel_size,
+        .panel_row = width,
+        .c = tile,
+        .c_row = width,
+    };
+    g->kernels->panel_product(&product);
 }
 
 static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)

@@ -14,6 +14,22 @@ enum {
     ML_TILE_SIZE = ML_TILE_ROWS * ML_PANEL_VECTORS * ML_MAX_LANES,
 };
 
+// Numbers of ML_TILE_ROWS packed rows (pack_transposed), with room for one vector behind them.
+#define ML_PACKED_ROWS_SIZE(depth) ((depth) * ML_TILE_ROWS + ML_MAX_LANES)
+
+// c (rows, columns) = init + a (rows, depth) panel (depth, columns); 1 <= rows <= ML_TILE_ROWS.
+typedef struct ml_panel_product {
+    size_t rows, columns, depth;
+    const ml_real *a; // element (i, k) is a[i * a_row + k * a_k]
+    size_t a_row, a_k;
+    const ml_real *panel; // rows panel_row apart; whole vectors are read
+    size_t panel_row;
+    const ml_real *init; // NULL: 0; may be c, to add to it
+    size_t init_row;     // 0: the same row for all, a bias
+    ml_real *c;
+    size_t c_row;
+} ml_panel_product;
+
 // One time step of a cell for some rows (of the batch) and some units: what stands after the
 // recurrent product. Pointers are at the first row and unit; a "gate" lies `hidden` numbers after
 // the one before it. S is the number of saved columns of the cell (rnn 1, lstm 4, gru 4).
@@ -58,6 +74,7 @@ typedef struct ml_log_sum_exp {
 typedef struct ml_kernels {
     const char *isa;
     size_t lanes; // numbers in a vector
+    int tuned;    // panel_product was measured to be ahead of BLAS
 #include "kernels.def"
 } ml_kernels;
 #undef KERNEL

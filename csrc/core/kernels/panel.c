@@ -1,6 +1,6 @@
-// The product of a few rows with a packed panel: the one matrix kernel of the recurrent layers.
+// The product of a few rows with a packed panel: the one matrix kernel of the core.
 //
-//     tile[i][j] = sum_k a[i * lda + k] * panel[k][j]        i < rows, j < vectors * ML_LANES
+//     c[i][j] = init[i][j] + sum_k a[i][k] panel[k][j]        i < rows, j < columns
 //
 // The plain loop is that line. Here a block of ROWS x WIDTH vectors of the sum stays in registers
 // while k runs: per k, WIDTH loads and ROWS broadcasts feed ROWS * WIDTH multiply-adds.
@@ -15,59 +15,99 @@ enum { WIDTH = 4 };
 enum { WIDTH = 2 };
 #endif
 
+// Writes the sums of a block, beginning with column `at`; `width` vectors.
+ML_INLINE void put_block(const ml_panel_product *p, size_t rows, size_t width, size_t at,
+                         vec sum[ML_TILE_ROWS][WIDTH])
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < width; j++) {
+            size_t column = at + j * ML_LANES, n = v_lanes(column, p->columns);
+            vec x = sum[i][j];
+            if (p->init != NULL)
+                x = v_add(x, v_get(p->init + i * p->init_row + column, n));
+            v_put(p->c + i * p->c_row + column, x, n);
+        }
+}
+
 // `rows` and `width` are constants where this is inlined: the loops over them unroll into
 // registers.
-ML_INLINE void block(size_t rows, size_t width, size_t depth, const ml_real *ML_RESTRICT a,
-                     size_t lda, const ml_real *ML_RESTRICT panel, size_t ld,
-                     ml_real *ML_RESTRICT tile)
+ML_INLINE void block(const ml_panel_product *p, size_t rows, size_t width, size_t at)
 {
     vec sum[ML_TILE_ROWS][WIDTH];
-    for (size_t i = 0; i < rows; i++)
+    const ml_real *row[ML_TILE_ROWS];
+    for (size_t i = 0; i < rows; i++) {
+        row[i] = p->a + i * p->a_row;
         for (size_t j = 0; j < width; j++)
             sum[i][j] = v_zero();
-    for (size_t k = 0; k < depth; k++) {
+    }
+    const ml_real *panel = p->panel + at;
+    const size_t panel_row = p->panel_row, a_k = p->a_k;
+    size_t k_at = 0;
+    for (size_t k = 0; k < p->depth; k++) {
         vec column[WIDTH];
         for (size_t j = 0; j < width; j++)
-            column[j] = v_load(panel + k * ld + j * ML_LANES);
+            column[j] = v_load(panel + j * ML_LANES);
         for (size_t i = 0; i < rows; i++) {
-            vec x = v_set(a[i * lda + k]);
+            vec x = v_set(row[i][k_at]);
             for (size_t j = 0; j < width; j++)
                 sum[i][j] = v_fma(x, column[j], sum[i][j]);
         }
+        panel += panel_row;
+        k_at += a_k;
     }
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < width; j++)
-            v_store(tile + i * ld + j * ML_LANES, sum[i][j]);
+    put_block(p, rows, width, at, sum);
 }
 
-ML_INLINE void rows_of(size_t rows, size_t vectors, size_t depth, const ml_real *a, size_t lda,
-                       const ml_real *panel, ml_real *tile)
+ML_INLINE void rows_of(const ml_panel_product *p, size_t rows)
 {
-    size_t ld = vectors * ML_LANES, j = 0;
+    const size_t vectors = (p->columns + ML_LANES - 1) / ML_LANES;
+    size_t j = 0;
     for (; j + WIDTH <= vectors; j += WIDTH)
-        block(rows, WIDTH, depth, a, lda, panel + j * ML_LANES, ld, tile + j * ML_LANES);
+        block(p, rows, WIDTH, j * ML_LANES);
 #if ML_ISA_ID == ML_ISA_avx512 || ML_ISA_ID == ML_ISA_neon
     if (vectors - j == 3)
-        block(rows, 3, depth, a, lda, panel + j * ML_LANES, ld, tile + j * ML_LANES);
+        block(p, rows, 3, j * ML_LANES);
     else if (vectors - j == 2)
-        block(rows, 2, depth, a, lda, panel + j * ML_LANES, ld, tile + j * ML_LANES);
+        block(p, rows, 2, j * ML_LANES);
 #endif
     if (vectors - j == 1)
-        block(rows, 1, depth, a, lda, panel + j * ML_LANES, ld, tile + j * ML_LANES);
+        block(p, rows, 1, j * ML_LANES);
 }
 
-// a (rows, depth), panel (depth, vectors * ML_LANES), tile (rows, vectors * ML_LANES);
-// 1 <= rows <= ML_TILE_ROWS, 1 <= vectors <= ML_PANEL_VECTORS. tile is overwritten.
-void ML_KERNEL(panel_product)(size_t rows, size_t vectors, size_t depth, const ml_real *a,
-                              size_t lda, const ml_real *panel, ml_real *tile)
+void ML_KERNEL(panel_product)(const ml_panel_product *p)
 {
-    switch (rows) {
-    case 1: rows_of(1, vectors, depth, a, lda, panel, tile); break;
-    case 2: rows_of(2, vectors, depth, a, lda, panel, tile); break;
-    case 3: rows_of(3, vectors, depth, a, lda, panel, tile); break;
-    case 4: rows_of(4, vectors, depth, a, lda, panel, tile); break;
-    case 5: rows_of(5, vectors, depth, a, lda, panel, tile); break;
-    case 6: rows_of(6, vectors, depth, a, lda, panel, tile); break;
+    switch (p->rows) {
+    case 1: rows_of(p, 1); break;
+    case 2: rows_of(p, 2); break;
+    case 3: rows_of(p, 3); break;
+    case 4: rows_of(p, 4); break;
+    case 5: rows_of(p, 5); break;
+    case 6: rows_of(p, 6); break;
     default: break;
+    }
+}
+
+// packed[i / R][k][i % R] = a[k * lda + i]      i < rows, k < depth, R = ML_TILE_ROWS
+//
+// Whole vectors are stored, R numbers apart: what one writes beyond its R numbers, the next k
+// overwrites, and behind the last k there is room for it.
+void ML_KERNEL(pack_transposed)(size_t rows, size_t depth, const ml_real *a, size_t lda,
+                                ml_real *packed)
+{
+    enum { R = ML_TILE_ROWS, AHEAD = 12 };
+    const size_t block_size = ML_PACKED_ROWS_SIZE(depth);
+    // Of these rows, all that a vector reads beyond them are ours to read, too.
+    const size_t whole = rows < ML_LANES ? 0 : (rows - ML_LANES) / R * R;
+    for (size_t k = 0; k < depth; k++, a += lda, packed += R) {
+        ml_real *to = packed;
+        if (k + AHEAD < depth)
+            for (size_t i = 0; i < rows; i += 64 / sizeof *a)
+                ML_PREFETCH(a + AHEAD * lda + i);
+        for (size_t i = 0; i < whole; i += R, to += block_size)
+            for (size_t j = 0; j < R; j += ML_LANES)
+                v_store(to + j, v_load(a + i + j));
+        for (size_t i = whole; i < rows; i += R, to += block_size)
+            for (size_t j = 0; j < R && i + j < rows; j += ML_LANES)
+                v_store(to + j, v_get(a + i + j, v_lanes(i + j, rows)));
     }
 }

@@ -1,0 +1,143 @@
+// B is packed into panels once, by all threads. Then C is cut into blocks, and for each block k is
+// walked in stretches: what a block needs of B for one stretch stays in a core's L2 cache, six rows
+// of A in its L1. Rows of A are read where they lie; a transposed A is packed, a block and a stretch
+// at a time, because walking down its columns would meet the same few sets of the cache.
+#include "product.h"
+
+#include <stdatomic.h>
+
+#include "kernels/kernels.h"
+#include "packed.h"
+#include "pool.h"
+#include "workspace.h"
+
+enum {
+    BLOCK_ROWS = 96,     // rows of a block of C; a multiple of ML_TILE_ROWS
+    BLOCK_COLUMNS = 512, // columns of a block of C
+    STRETCH = 256,       // of k: 512 KiB of B, where floats
+    BLOCK_WORK = 1 << 19 // multiply-adds that make a block worth a task
+};
+
+typedef struct product_job {
+    const ml_product *product;
+    const ml_kernels *kernels;
+    ml_packed_shape shape; // of B
+    const ml_real *panels;
+    size_t block_rows, block_panels;
+    size_t blocks_across;
+    atomic_int failed; // a block found no memory
+} product_job;
+
+#define PACKED_A(p) ((p)->trans_a == ML_TRANS && 1)
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+
+// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is transposed.
+static void multiply_stretch(const product_job *job, size_t i, size_t rows, size_t j, size_t panels,
+                             size_t k, size_t depth, const ml_real *packed)
+{
+    const ml_product *p = job->product;
+    const size_t width = job->shape.unit_width;
+    for (size_t r = 0; r < rows; r += ML_TILE_ROWS) {
+        ml_panel_product tile = {.rows = smaller(ML_TILE_ROWS, rows - r),
+                                 .depth = depth,
+                                 .panel_row = width,
+                                 .c_row = p->ldc};
+        if (PACKED_A(p)) {
+            tile.a = packed + r / ML_TILE_ROWS * ML_PACKED_ROWS_SIZE(depth);
+            tile.a_row = 1;
+            tile.a_k = ML_TILE_ROWS;
+        } else {
+            tile.a = p->trans_a ? p->a + k * p->lda + i + r : p->a + (i + r) * p->lda + k;
+            tile.a_row = p->trans_a ? 1 : p->lda;
+            tile.a_k = p->trans_a ? p->lda : 1;
+        }
+        for (size_t panel = j; panel < j + panels; panel++) {
+            const size_t column = panel * width;
+            tile.columns = smaller(width, p->n - column);
+            tile.panel = job->panels + panel * job->shape.panel_size + k * width;
+            tile.c = p->c + (i + r) * p->ldc + column;
+            tile.init = k > 0 ? tile.c : NULL;
+            tile.init_row = p->ldc;
+            if (k == 0 && p->init != NULL) {
+                tile.init = p->init + (i + r) * p->init_row + column;
+                tile.init_row = p->init_row;
+            }
+            job->kernels->panel_product(&tile);
+        }
+    }
+}
+
+static void multiply_block(void *ctx, size_t index)
+{
+    product_job *job = ctx;
+    const ml_product *p = job->product;
+    const size_t i = index / job->blocks_across * job->block_rows;
+    const size_t j = index % job->blocks_across * job->block_panels;
+    const size_t rows = smaller(job->block_rows, p->m - i);
+    const size_t panels = smaller(job->block_panels, job->shape.panels - j);
+    ml_real *packed = NULL; // (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS)
+    if (PACKED_A(p)) {
+        size_t size = ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(smaller(STRETCH, p->k));
+        packed = ml_buffer_acquire(size * sizeof *packed);
+        if (packed == NULL) {
+            atomic_store(&job->failed, 1);
+            return;
+        }
+    }
+    size_t k = 0;
+    do { // once even where k is 0: C is init
+        size_t depth = smaller(STRETCH, p->k - k);
+        if (packed != NULL)
+            job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, packed);
+        multiply_stretch(job, i, rows, j, panels, k, depth, packed);
+        k += STRETCH;
+    } while (k < p->k);
+    ml_buffer_release(packed);
+}
+
+// Half, in whole units.
+static size_t halve(size_t length, size_t unit) { return ceil_div(ceil_div(length, 2), unit) * unit; }
+
+// Smaller blocks where the product would have too few for the work in it: 16 at most.
+static size_t cut(product_job *job)
+{
+    const ml_product *p = job->product;
+    const double work = (double)p->m * (double)p->n * (double)p->k / BLOCK_WORK;
+    const size_t wanted = work < 1 ? 1 : work < 8 ? (size_t)work : 8;
+    job->block_rows = BLOCK_ROWS;
+    job->block_panels = BLOCK_COLUMNS / job->shape.unit_width;
+    for (;;) {
+        job->blocks_across = ceil_div(job->shape.panels, job->block_panels);
+        size_t blocks = ceil_div(p->m, job->block_rows) * job->blocks_across;
+        if (blocks >= wanted)
+            return blocks;
+        if (job->block_rows > 2 * ML_TILE_ROWS)
+            job->block_rows = halve(job->block_rows, ML_TILE_ROWS);
+        else if (job->block_panels > 1)
+            job->block_panels = halve(job->block_panels, 1);
+        else
+            return blocks;
+    }
+}
+
+int ml_product_run(const ml_product *product, ml_error *err)
+{
+    product_job job = {.product = product,
+                       .kernels = ml_kernels_get(),
+                       .shape = ml_packed_plan(1, product->n, product->k)};
+    ml_real *panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
+    if (panels != NULL) {
+        const int transposed = product->trans_b == ML_TRANS;
+        ml_pack(&job.shape, product->b, transposed ? 1 : product->ldb, 0,
+                transposed ? product->ldb : 1, panels);
+        job.panels = panels;
+        ml_parallel_for(cut(&job), multiply_block, &job);
+        ml_buffer_release(panels);
+    }
+    if (panels == NULL || atomic_load(&job.failed))
+        return ml_fail(err, ML_ERR_MEMORY,
+                       "matrix product (%zu, %zu, %zu): no memory for packed operands", product->m,
+                       product->n, product->k);
+    return ML_OK;
+}
