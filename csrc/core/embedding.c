@@ -1,8 +1,5 @@
 // A table of vectors, one row for each id:   y[n] = W[id[n]]
-#include <string.h>
-
 #include "layer.h"
-#include "pool.h"
 #include "rows.h"
 
 typedef struct embedding_config {
@@ -54,45 +51,16 @@ static int embedding_prepare(ml_call *call, ml_error *err)
     return ml_check_ids(ids, "embedding: ids", c->num_embeddings, 0, err);
 }
 
-static void gather_rows(void *ctx, size_t begin, size_t end)
-{
-    const ml_call *call = ctx;
-    const embedding_config *c = call->config;
-    const int64_t *id = call->input[0].data;     // (N)
-    const ml_real *weight = call->param[0].data; // (V, E)
-    ml_real *y = call->output[0].data;           // (N, E)
-    const size_t E = c->embedding_dim;
-    for (size_t n = begin; n < end; n++)
-        memcpy(y + n * E, weight + (size_t)id[n] * E, E * sizeof *y);
-}
-
 static int embedding_forward(ml_call *call, ml_error *err)
 {
     (void)err;
     const embedding_config *c = call->config;
-    ml_parallel_ranges(ml_array_size(&call->input[0]), ml_row_grain(c->embedding_dim), gather_rows,
-                       call);
+    ml_gather_rows(ml_array_size(&call->input[0]), c->embedding_dim, call->input[0].data,
+                   call->param[0].data, call->output[0].data);
     return ML_OK;
 }
 
-// dW[id[n]] += dy[n], for some columns of W: ids repeat, so a task takes columns, not rows.
-static void scatter_columns(void *ctx, size_t begin, size_t end)
-{
-    const ml_call *call = ctx;
-    const embedding_config *c = call->config;
-    const int64_t *id = call->input[0].data;       // (N)
-    const ml_real *dy = call->grad_output[0].data; // (N, E)
-    ml_real *dweight = call->grad_param[0].data;   // (V, E)
-    const size_t N = ml_array_size(&call->input[0]), E = c->embedding_dim;
-    for (size_t n = 0; n < N; n++) {
-        if (id[n] == c->padding_idx)
-            continue;
-        ml_real *row = dweight + (size_t)id[n] * E;
-        for (size_t e = begin; e < end; e++)
-            row[e] += dy[n * E + e];
-    }
-}
-
+// dW[id[n]] += dy[n]
 static int embedding_backward(ml_call *call, ml_error *err)
 {
     (void)err;
@@ -101,9 +69,9 @@ static int embedding_backward(ml_call *call, ml_error *err)
         return ML_OK;
     if (!call->accumulate[0])
         ml_clear(&call->grad_param[0]);
-    size_t N = ml_array_size(&call->input[0]);
-    size_t grain = (ml_row_grain(N) + 15) / 16 * 16;
-    ml_parallel_ranges(c->embedding_dim, grain, scatter_columns, call);
+    ml_scatter_rows(ml_array_size(&call->input[0]), c->embedding_dim, call->input[0].data,
+                    c->padding_idx, call->grad_output[0].data, c->num_embeddings,
+                    call->grad_param[0].data);
     return ML_OK;
 }
 

@@ -131,7 +131,7 @@ static void loss_rows(void *ctx, size_t begin, size_t end)
         ml_real *row = job->logits + i * V;
         size_t n = job->first + i;
         if (job->bias != NULL)
-            kernels->add_bias(1, V, job->bias, row);
+            kernels->add_row(V, job->bias, row);
         ml_log_sum_exp sum = kernels->row_log_sum_exp(V, row);
         job->row_loss[n] = ml_loss_row(&job->loss, n, row, sum);
         if (job->need_grad) {

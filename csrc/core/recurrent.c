@@ -5,6 +5,7 @@
 // Projections and weight gradients are products over all T * B rows at once.
 #include "recurrent.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,26 +52,50 @@ static int check_input(const ml_call *call, ml_error *err)
     if (x->ndim != 3 || x->shape[2] != c->input_size)
         return ml_fail(err, ML_ERR_SHAPE, "%s: input: expected (%s, input_size=%zu), got %s",
                        call->layer->name, axes, c->input_size, ml_shape_text(x, text, sizeof text));
-    if (x->shape[c->batch_first ? 1 : 0] == 0)
-        return ml_fail(err, ML_ERR_SHAPE,
-                       "%s: input: expected (%s, input_size) with time of at least 1, got %s",
-                       call->layer->name, axes, ml_shape_text(x, text, sizeof text));
     return ML_OK;
+}
+
+// With ids, the input is the table that they choose from.
+static int check_ids(const ml_call *call, const ml_array *ids, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const ml_array *table = &call->input[0];
+    char text[96], name[48];
+    if (table->ndim != 2 || table->shape[1] != c->input_size)
+        return ml_fail(err, ML_ERR_SHAPE,
+                       "%s: input: expected a table (ids, input_size=%zu) of which ids choose "
+                       "rows, got %s",
+                       call->layer->name, c->input_size, ml_shape_text(table, text, sizeof text));
+    if (ids->ndim != 2)
+        return ml_fail(err, ML_ERR_SHAPE, "%s: ids: expected (%s), got %s", call->layer->name,
+                       c->batch_first ? "batch, time" : "time, batch",
+                       ml_shape_text(ids, text, sizeof text));
+    snprintf(name, sizeof name, "%s: ids", call->layer->name);
+    return ml_check_ids(ids, name, table->shape[0], 0, err);
 }
 
 int ml_recurrent_prepare(ml_call *call, ml_error *err)
 {
     const ml_cell *cell = call->layer->family;
-    int code = check_input(call, err);
+    const ml_array *ids = ml_ids_of(call);
+    int code = ids->data != NULL ? check_ids(call, ids, err) : check_input(call, err);
     if (code != ML_OK)
         return code;
     const ml_sizes n = ml_sizes_of(call);
+    if (n.T == 0) {
+        const ml_array *sequence = ids->data != NULL ? ids : &call->input[0];
+        char text[96];
+        return ml_fail(err, ML_ERR_SHAPE, "%s: %s: expected time of at least 1, got %s",
+                       call->layer->name, ids->data != NULL ? "ids" : "input",
+                       ml_shape_text(sequence, text, sizeof text));
+    }
     if ((code = check_state(call, &n, 1, "h_0", err)) != ML_OK)
         return code;
     if (cell->has_c && (code = check_state(call, &n, 2, "c_0", err)) != ML_OK)
         return code;
 
-    ml_same_shape(&call->output[0], &call->input[0]);
+    ml_same_shape(&call->output[0], ids->data != NULL ? ids : &call->input[0]);
+    call->output[0].ndim = 3;
     call->output[0].shape[2] = n.D * n.H;
     for (size_t i = 1; i < (cell->has_c ? 3u : 2u); i++) {
         const size_t shape[3] = {n.L * n.D, n.B, n.H};
@@ -112,20 +137,19 @@ static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes 
         bias[cell->hidden_column * H + i] += b_hh[i];
 }
 
-// gates = x W_ih^T, in the columns of the saved gates
-static int project(const ml_cell *cell, const ml_sizes *n, const ml_real *x, size_t width,
-                   const ml_real *w_ih, ml_real *gates, ml_error *err)
+// gates = x W_ih^T + b, in the columns of the saved gates.   x (rows, width), gates (rows, S, H)
+static int project(const ml_cell *cell, size_t H, size_t rows, const ml_real *x, size_t width,
+                   const ml_real *w_ih, const ml_real *bias, ml_real *gates, ml_error *err)
 {
-    const size_t H = n->H, S = cell->saved;
-    for (size_t r = 0; r < cell->runs; r++) {
+    const size_t S = cell->saved;
+    int code = ML_OK;
+    for (size_t r = 0; r < cell->runs && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
-        int code =
-            ml_gemm(ML_NO_TRANS, ML_TRANS, n->T * n->B, run.count * H, width, x, width,
-                    w_ih + run.row * H * width, width, 0, gates + run.column * H, S * H, err);
-        if (code != ML_OK)
-            return code;
+        code = ml_gemm_bias(ML_NO_TRANS, ML_TRANS, rows, run.count * H, width, x, width,
+                            w_ih + run.row * H * width, width, bias + run.column * H,
+                            gates + run.column * H, S * H, err);
     }
-    return ML_OK;
+    return code;
 }
 
 // Puts an initial state (or 0) into the slot that the first step reads.
@@ -155,11 +179,14 @@ static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes 
 {
     const size_t l = place / n->D, d = place % n->D;
     ml_scan scan = ml_make_scan(cell, call, n, s, &layers[l], place);
-    int code = project(cell, n, ml_layer_input(call, n, layers, l), ml_input_width(n, l),
-                       ml_param_at(call, place, ML_W_IH), scan.memory.gates, err);
+    const int by_table = scan.ids != NULL;
+    add_biases(cell, call, n, place, s->bias);
+    int code = project(cell, n->H, by_table ? n->V : n->T * n->B,
+                       by_table ? call->input[0].data : ml_layer_input(call, n, layers, l),
+                       ml_input_width(n, l), ml_param_at(call, place, ML_W_IH), s->bias,
+                       by_table ? s->table : scan.memory.gates, err);
     if (code != ML_OK)
         return code;
-    add_biases(cell, call, n, place, s->bias);
     begin_state(&scan, &call->input[1], place, scan.memory.h);
     if (cell->has_c)
         begin_state(&scan, &call->input[2], place, scan.memory.c);
@@ -184,6 +211,7 @@ int ml_recurrent_forward(ml_call *call, ml_error *err)
     ml_lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
 
     int code = ML_OK;
+    ml_arrange_ids(call, &n, s.ids);
     if (layers[0].x != NULL)
         ml_swap_axes(n.B, n.T, n.E, call->input[0].data, layers[0].x);
     for (size_t place = 0; place < n.L * n.D && code == ML_OK; place++) {

@@ -34,6 +34,9 @@ typedef struct ml_cell {
     ml_cell_backward_fn (*backward)(const ml_kernels *kernels, const ml_recurrent_config *config);
 } ml_cell;
 
+// The ids that choose rows of the input; data NULL: there are none.
+const ml_array *ml_ids_of(const ml_call *call);
+
 // The functions of a table entry.
 int ml_recurrent_check(const void *config, ml_error *err);
 size_t ml_recurrent_param_count(const void *config);
@@ -58,9 +61,12 @@ int ml_recurrent_backward(ml_call *call, ml_error *err);
         ML_OPTIONAL(ML_FIELD_FLAG, ml_recurrent_config, bidirectional, 0),                         \
         ML_OPTIONAL(ML_FIELD_REAL, ml_recurrent_config, dropout, 0)
 
-// The ports of a layer whose only state is h.
+// The ports. With `ids` given, `input` is a table (V, input_size) of which they choose rows: the
+// layer does the work of the embedding below it, too. It projects each row of the table once,
+// rather than each step of each sequence, which is less work where there are fewer rows than steps.
 #define ML_RECURRENT_INPUT {"input", "(time, batch, input_size)", ML_REALS, 0}
 #define ML_RECURRENT_OUTPUT {"output", "(time, batch, directions * hidden_size)", ML_REALS, 0}
+#define ML_RECURRENT_IDS {"ids", "(time, batch)", ML_IDS, 1}
 #define ML_RECURRENT_STATE(name, optional)                                                         \
     {name, "(layers * directions, batch, hidden_size)", ML_REALS, optional}
 

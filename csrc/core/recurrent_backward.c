@@ -8,52 +8,84 @@
 #include "recurrent_layout.h"
 #include "rows.h"
 
-// dW_ih = dgates^T x,  dW_hh = dgates^T h_{t-1},  db = sum_t dgates
-static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
-                            size_t place, const ml_real *x, size_t width, ml_error *err)
+// What a layer reads, and the gradient of its projection: a row for each step of each sequence, or,
+// where a table was projected, for each row of the table.
+typedef struct input_side {
+    size_t rows, width;
+    const ml_real *x;      // (rows, width)
+    const ml_real *dgates; // (rows, S, H)
+} input_side;
+
+// The steps that read a row of the table add up to its gradient.
+static input_side make_input_side(const ml_cell *cell, const ml_call *call, const ml_sizes *n,
+                                  const ml_scratch *s, const ml_layer_memory *layers,
+                                  const ml_scan *scan, size_t layer)
 {
-    const ml_recurrent_config *c = call->config;
-    const size_t H = scan->H, S = cell->saved, N = scan->T * scan->B;
-    const ml_real *hidden = scan->dgates + cell->hidden_column * H;
-    const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
+    const size_t width = ml_input_width(n, layer), N = n->T * n->B, SH = cell->saved * n->H;
+    if (scan->ids == NULL)
+        return (input_side){N, width, ml_layer_input(call, n, layers, layer), scan->dgates};
+    memset(s->table, 0, n->V * SH * sizeof *s->table);
+    ml_scatter_rows(N, SH, scan->ids, -1, scan->dgates, n->V, s->table);
+    return (input_side){n->V, width, call->input[0].data, s->table};
+}
+
+// db = sum over rows of dgates; b_ih and b_hh share the columns that both are added to.
+static void bias_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                           size_t place, const input_side *in, ml_real *sums)
+{
+    const size_t H = scan->H, G = cell->gates, S = cell->saved;
+    for (size_t r = 0; r < cell->runs; r++) {
+        const size_t column = cell->input_run[r].column * H;
+        ml_column_sums(in->rows, cell->input_run[r].count * H, S * H, in->dgates + column, 0,
+                       sums + column);
+    }
+    if (S > G) // the columns of W_hh alone
+        ml_column_sums(scan->T * scan->B, (S - G) * H, S * H, scan->dgates + G * H, 0,
+                       sums + G * H);
     int add;
-    ml_real *grad = ml_grad_at(call, place, ML_W_HH, &add);
-    int code = ML_OK;
+    ml_real *grad = ml_grad_at(call, place, ML_B_HH, &add);
     if (grad != NULL)
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, N, hidden, S * H, h_prev, H, add,
-                       grad, H, err);
+        ml_scale(G * H, 1, sums + cell->hidden_column * H, add, grad);
+    grad = ml_grad_at(call, place, ML_B_IH, &add);
+    for (size_t r = 0; r < cell->runs && grad != NULL; r++) {
+        const ml_gate_run run = cell->input_run[r];
+        ml_scale(run.count * H, 1, sums + run.column * H, add, grad + run.row * H);
+    }
+}
+
+// dW_ih = dgates^T x,  dW_hh = dgates^T h_{t-1}
+static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
+                            size_t place, const input_side *in, ml_error *err)
+{
+    const size_t H = scan->H, S = cell->saved;
+    const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
+    int code = ML_OK, add;
+    ml_real *grad = ml_grad_at(call, place, ML_W_HH, &add);
+    if (grad != NULL)
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, scan->T * scan->B,
+                       scan->dgates + cell->hidden_column * H, S * H, h_prev, H, add, grad, H, err);
     grad = ml_grad_at(call, place, ML_W_IH, &add);
     for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
-        code =
-            ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, width, N, scan->dgates + run.column * H,
-                    S * H, x, width, add, grad + run.row * H * width, width, err);
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, run.count * H, in->width, in->rows,
+                       in->dgates + run.column * H, S * H, in->x, in->width, add,
+                       grad + run.row * H * in->width, in->width, err);
     }
-    if (!c->bias || code != ML_OK)
-        return code;
-    if ((grad = ml_grad_at(call, place, ML_B_HH, &add)) != NULL)
-        ml_column_sums(N, cell->gates * H, S * H, hidden, add, grad);
-    if ((grad = ml_grad_at(call, place, ML_B_IH, &add)) != NULL)
-        for (size_t r = 0; r < cell->runs; r++) {
-            const ml_gate_run run = cell->input_run[r];
-            ml_column_sums(N, run.count * H, S * H, scan->dgates + run.column * H, add,
-                           grad + run.row * H);
-        }
-    return ML_OK;
+    return code;
 }
 
 // dx (+)= dgates W_ih
 static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_scan *scan,
-                          size_t place, size_t width, int add, ml_real *dx, ml_error *err)
+                          size_t place, const input_side *in, int add, ml_real *dx, ml_error *err)
 {
     const size_t H = scan->H, S = cell->saved;
     const ml_real *w_ih = ml_param_at(call, place, ML_W_IH);
     int code = ML_OK;
     for (size_t r = 0; r < cell->runs && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
-        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, scan->T * scan->B, width, run.count * H,
-                       scan->dgates + run.column * H, S * H, w_ih + run.row * H * width, width,
-                       add || r > 0 ? 1 : 0, dx, width, err);
+        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, in->rows, in->width, run.count * H,
+                       in->dgates + run.column * H, S * H, w_ih + run.row * H * in->width,
+                       in->width, add || r > 0, dx, in->width, err);
     }
     return code;
 }
@@ -96,20 +128,21 @@ static int backward_direction(const ml_cell *cell, ml_call *call, const ml_sizes
         memset(s->carry, 0, size * sizeof *s->carry);
     ml_scan_backward(&scan);
 
-    int code = weight_gradients(cell, call, &scan, place, ml_layer_input(call, n, layers, l),
-                                ml_input_width(n, l), err);
+    const ml_recurrent_config *c = call->config;
+    const input_side in = make_input_side(cell, call, n, s, layers, &scan, l);
+    int code = weight_gradients(cell, call, &scan, place, &in, err);
+    if (c->bias)
+        bias_gradients(cell, call, &scan, place, &in, s->bias);
     if (code == ML_OK)
         code = state_gradients(cell, call, &scan, place, err);
     if (code == ML_OK && dx != NULL)
-        code = input_gradient(cell, call, &scan, place, ml_input_width(n, l), place % n->D == 1, dx,
-                              err);
+        code = input_gradient(cell, call, &scan, place, &in, place % n->D == 1, dx, err);
     return code;
 }
 
 int ml_recurrent_backward(ml_call *call, ml_error *err)
 {
     const ml_cell *cell = call->layer->family;
-    const ml_recurrent_config *c = call->config;
     const ml_sizes n = ml_sizes_of(call);
     ml_layer_memory *layers = calloc(n.L, sizeof *layers);
     if (layers == NULL)
@@ -117,9 +150,10 @@ int ml_recurrent_backward(ml_call *call, ml_error *err)
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
     const ml_scratch s = ml_lay_out_scratch(cell, &n, 1, &workspace);
     ml_lay_out_layers(cell, call, &n, &saved, layers);
+    ml_arrange_ids(call, &n, s.ids);
 
     ml_real *wanted = call->grad_input[0].data;
-    const int swapped = c->batch_first && n.B > 1 && n.T > 1;
+    const int swapped = layers[0].x != NULL; // into time-major order
     int code = ML_OK;
     for (size_t l = n.L; l-- > 0 && code == ML_OK;) {
         ml_real *above = s.dx[(l + 1) % 2]; // the gradient of the input of layer l + 1

@@ -9,8 +9,10 @@
 ml_sizes ml_sizes_of(const ml_call *call)
 {
     const ml_recurrent_config *c = call->config;
-    const ml_array *x = &call->input[0];
+    const ml_array *ids = ml_ids_of(call);
+    const ml_array *x = ids->data != NULL ? ids : &call->input[0];
     return (ml_sizes){
+        .V = ids->data != NULL ? call->input[0].shape[0] : 0,
         .T = x->shape[c->batch_first ? 1 : 0],
         .B = x->shape[c->batch_first ? 0 : 1],
         .E = c->input_size,
@@ -58,6 +60,23 @@ ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add)
     return call->grad_param[index].data;
 }
 
+// ---- ids --------------------------------------------------------------------------------------
+
+const ml_array *ml_ids_of(const ml_call *call)
+{
+    const ml_cell *cell = call->layer->family;
+    return &call->input[cell->has_c ? 3 : 2];
+}
+
+void ml_arrange_ids(const ml_call *call, const ml_sizes *n, int64_t *arranged)
+{
+    const ml_recurrent_config *c = call->config;
+    const int64_t *ids = ml_ids_of(call)->data;
+    for (size_t t = 0; t < n->T && n->V > 0; t++)
+        for (size_t b = 0; b < n->B; b++)
+            arranged[t * n->B + b] = ids[c->batch_first ? b * n->T + t : t * n->B + b];
+}
+
 // ---- memory -----------------------------------------------------------------------------------
 
 int ml_drops(const ml_call *call)
@@ -72,7 +91,7 @@ static int needs_copy(const ml_call *call, const ml_sizes *n, size_t layer)
 {
     const ml_recurrent_config *c = call->config;
     if (layer == 0)
-        return c->batch_first && n->B > 1 && n->T > 1;
+        return n->V == 0 && c->batch_first && n->B > 1 && n->T > 1;
     return n->D == 2 || ml_drops(call);
 }
 
@@ -99,6 +118,11 @@ ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backwa
     ml_scratch s = {0};
     s.packed = ml_arena_reals(arena, ml_scan_packed_size(cell, n->H));
     s.bias = ml_arena_reals(arena, cell->saved * n->H);
+    if (n->V > 0) {
+        size_t reals = sizeof(int64_t) / sizeof(ml_real);
+        s.ids = (int64_t *)(void *)ml_arena_array(arena, n->T, n->B, reals);
+        s.table = ml_arena_array(arena, n->V, cell->saved, n->H);
+    }
     if (backward) {
         size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
         s.dgates = ml_arena_array(arena, n->T, n->B, cell->saved * n->H);
@@ -149,6 +173,8 @@ ml_scan ml_make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n
         .B = n->B,
         .H = n->H,
         .memory = memory->direction[place % n->D],
+        .ids = place < n->D ? s->ids : NULL,
+        .table = s->table,
         .w_hh = ml_param_at(call, place, ML_W_HH),
         .bias = s->bias,
         .packed = s->packed,

@@ -11,6 +11,7 @@
 
 typedef struct ml_sizes {
     size_t T, B, E, H, L, D; // D: directions
+    size_t V;                // rows of the table that ids choose from; 0: no ids
 } ml_sizes;
 
 ml_sizes ml_sizes_of(const ml_call *call);
@@ -57,6 +58,8 @@ typedef struct ml_layer_memory {
 // Scratch of one scan, used again by each.
 typedef struct ml_scratch {
     ml_real *packed, *bias;
+    int64_t *ids;  // (T, B): in this order whatever batch_first says
+    ml_real *table; // (V, S, H): the projected table; backward: its gradient
     ml_real *dgates, *carry, *dx[2]; // backward; dx: gradients of the input of a layer, by turns
 } ml_scratch;
 
@@ -68,6 +71,9 @@ void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes 
                        ml_layer_memory *layers);
 ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward,
                               ml_arena *arena);
+
+// Puts the ids of a call, where there are any, into time-major order.   arranged (T, B)
+void ml_arrange_ids(const ml_call *call, const ml_sizes *n, int64_t *arranged);
 
 // The input of a layer in time-major order.
 const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
@@ -87,8 +93,10 @@ typedef struct ml_scan {
     const ml_recurrent_config *config;
     size_t T, B, H;
     ml_direction memory;
-    const ml_real *w_hh; // (G H, H)
-    const ml_real *bias; // (S, H): b_ih and b_hh where they are added to the same column
+    const int64_t *ids;   // (T, B), or NULL where x lies in memory.gates
+    const ml_real *table; // (V, S, H): x of each id
+    const ml_real *w_hh;  // (G H, H)
+    const ml_real *bias;  // (S, H): b_ih and b_hh where they are added to the same column
     ml_real *packed;     // workspace: w_hh in panels
     int from_zero;       // the initial state is 0
     ml_rows y;           // forward: the layer's output; backward: its gradient
@@ -100,8 +108,8 @@ typedef struct ml_scan {
 // Numbers that `packed` needs, in either direction.
 size_t ml_scan_packed_size(const ml_cell *cell, size_t H);
 
-// From W_ih x in memory.gates, and the initial states in their slots: all states, activated gates,
-// y.
+// From x = W_ih x + b (in memory.gates, or in the table) and the initial states in their slots: all
+// states, activated gates, y.
 void ml_scan_forward(const ml_scan *scan);
 
 // From y (dy), dh_n and carry: dgates and carry.

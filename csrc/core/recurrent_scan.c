@@ -111,14 +111,14 @@ static void forward_item(const grid *g, const item *it, size_t step)
         memset(tile, 0, it->rows * tile_row * sizeof *tile);
     else
         multiply(g, it, s->memory.h + before, H, tile);
-    const ml_cell_forward cell = {
+    ml_cell_forward cell = {
         .rows = it->rows,
         .units = it->units,
         .hidden = H,
         .tile = tile,
         .tile_units = g->shape.unit_width,
         .tile_row = tile_row,
-        .bias = s->bias + it->unit,
+        .q_bias = s->bias + (S - 1) * H + it->unit,
         .gates = s->memory.gates + (t * B + it->row) * S * H + it->unit,
         .h_prev = s->memory.h + before + state,
         .c_prev = s->memory.c != NULL ? s->memory.c + before + state : NULL,
@@ -127,6 +127,9 @@ static void forward_item(const grid *g, const item *it, size_t step)
         .y = row_of(&s->y, t, it),
         .y_row = s->y.batch,
     };
+    for (size_t i = 0; i < it->rows; i++)
+        cell.x[i] = s->ids == NULL ? cell.gates + i * S * H
+                                   : s->table + (size_t)s->ids[t * B + it->row + i] * S * H + it->unit;
     s->cell->forward(g->kernels, s->config)(&cell);
 }
 

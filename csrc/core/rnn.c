@@ -33,9 +33,9 @@ const ml_layer ml_layer_rnn = {
     .name = "rnn",
     .family = &rnn_cell,
     .fields = rnn_fields,
-    .inputs = 2,
+    .inputs = 3,
     .outputs = 2,
-    .input = {ML_RECURRENT_INPUT, ML_RECURRENT_STATE("h_0", 1)},
+    .input = {ML_RECURRENT_INPUT, ML_RECURRENT_STATE("h_0", 1), ML_RECURRENT_IDS},
     .output = {ML_RECURRENT_OUTPUT, ML_RECURRENT_STATE("h_n", 0)},
     ML_RECURRENT_FUNCTIONS,
 };

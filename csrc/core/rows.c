@@ -19,18 +19,6 @@ size_t ml_row_grain(size_t columns)
     return rows > 0 ? rows : 1;
 }
 
-static void add_bias_rows(void *ctx, size_t begin, size_t end)
-{
-    const matrix_job *job = ctx;
-    ml_kernels_get()->add_bias(end - begin, job->columns, job->x, job->y + begin * job->columns);
-}
-
-void ml_add_bias(size_t rows, size_t columns, const ml_real *bias, ml_real *x)
-{
-    matrix_job job = {.columns = columns, .x = bias, .y = x};
-    ml_parallel_ranges(rows, ml_row_grain(columns), add_bias_rows, &job);
-}
-
 static void sum_columns(void *ctx, size_t begin, size_t end)
 {
     const matrix_job *job = ctx;
@@ -62,6 +50,49 @@ void ml_scale(size_t n, ml_real factor, const ml_real *x, int accumulate, ml_rea
 {
     matrix_job job = {.x = x, .y = y, .factor = factor, .accumulate = accumulate};
     ml_parallel_ranges(n, ML_GRAIN, scale_range, &job);
+}
+
+typedef struct id_job {
+    size_t n, width;
+    const int64_t *id;
+    int64_t skip;
+    const ml_real *from;
+    ml_real *to;
+} id_job;
+
+static void gather_range(void *ctx, size_t begin, size_t end)
+{
+    const id_job *job = ctx;
+    for (size_t i = begin; i < end; i++)
+        memcpy(job->to + i * job->width, job->from + (size_t)job->id[i] * job->width,
+               job->width * sizeof *job->to);
+}
+
+void ml_gather_rows(size_t n, size_t width, const int64_t *id, const ml_real *table, ml_real *rows)
+{
+    id_job job = {.width = width, .id = id, .from = table, .to = rows};
+    ml_parallel_ranges(n, ml_row_grain(width), gather_range, &job);
+}
+
+// Ids repeat, so a task takes some rows of the table and looks through all ids for them.
+static void scatter_range(void *ctx, size_t begin, size_t end)
+{
+    const id_job *job = ctx;
+    const ml_kernels *kernels = ml_kernels_get();
+    for (size_t i = 0; i < job->n; i++) {
+        const size_t id = (size_t)job->id[i];
+        if (id >= begin && id < end && job->id[i] != job->skip)
+            kernels->add_row(job->width, job->from + i * job->width, job->to + id * job->width);
+    }
+}
+
+void ml_scatter_rows(size_t n, size_t width, const int64_t *id, int64_t skip, const ml_real *rows,
+                     size_t count, ml_real *table)
+{
+    id_job job = {n, width, id, skip, rows, table};
+    const size_t tasks = n * width / ML_GRAIN + 1, most = 16;
+    const size_t parts = tasks < most ? tasks : most;
+    ml_parallel_ranges(count, (count + parts - 1) / parts, scatter_range, &job);
 }
 
 static void swap_rows(void *ctx, size_t begin, size_t end)

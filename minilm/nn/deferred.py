@@ -1,4 +1,4 @@
-"""Linear outputs that are computed when they are read, if they are read at all.
+"""Outputs of layers that are computed when they are read, if they are read at all.
 
 The last layer of a language model maps every position to one score for each word: for 1120
 positions and 12000 words, 54 MB of logits, which the loss reads once, and whose gradient is as
@@ -14,10 +14,15 @@ been done at once. `transpose`, `view` and their like only note what they would 
 the rows keep their order. `cross_entropy` asks `head_of` whether its logits are still such a
 promise, and then takes the inputs of the head in their place.
 
+An embedding's output is such a promise, too: a recurrent layer that takes it asks `lookup_of` for
+the ids and the table, and where there are fewer rows in the table than ids, as with characters, it
+projects each row once instead of each position.
+
 A promise must be kept even if the weights change first: ``optimizer.step()`` overwrites them while
 ``outputs`` of this step may still be around. So a deferred output is registered, weakly, with the
 memory that it depends on. Whoever overwrites that memory announces it (`Tensor._before_write`),
-and the deferred output, if it is still alive, copies the old values and is computed from these.
+and the deferred output, if it is still alive, copies the old values and is computed from these, or
+is computed there and then.
 """
 
 from __future__ import annotations
@@ -114,6 +119,54 @@ class DeferredView(_Deferred):
 def defer_linear(call: LayerCall, operands: Operands) -> Tensor:
     """Return the output of a linear layer, to be computed when it is read."""
     return Tensor._defer(DeferredLinear(call, operands), operands.require_grad)
+
+
+class DeferredEmbedding:
+    """``y[n] = W[id[n]]``, not computed so far."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, call: LayerCall, operands: Operands) -> None:
+        self._call = call
+        self.operands: Operands | None = operands  # ids, table; None once the rows were looked up
+        self._rows: Tensor | None = None
+        ids, table = operands.shapes
+        self.shape = (*ids, table[1])
+        for memory, _ in operands.versions:
+            memory.add_dependent(self)
+
+    def rearranged(self, tensor: Tensor, rule: Rule, settings: dict[str, Any]) -> Tensor | None:
+        """Return None: whoever wants another shape gets the rows computed."""
+        return None
+
+    def freeze(self, memory: Memory) -> None:
+        """Look the rows up: ids or table are about to be overwritten."""
+        self.evaluate()
+
+    def evaluate(self) -> Tensor:
+        """Compute the tensor, with its place on the tape."""
+        if self._rows is None:
+            assert self.operands is not None
+            self._rows = self._call.run(self.operands)[0]
+            self.operands = None
+        return self._rows
+
+
+def defer_embedding(call: LayerCall, operands: Operands) -> Tensor:
+    """Return the output of an embedding, to be computed when it is read."""
+    return Tensor._defer(DeferredEmbedding(call, operands), operands.require_grad)
+
+
+def lookup_of(vectors: Tensor) -> Operands | None:
+    """Return the ids and the table that vectors would be looked up from.
+
+    None if they were looked up already, or if they were cut from the tape since.
+    """
+    deferred = vectors._deferred
+    if not isinstance(deferred, DeferredEmbedding) or deferred.operands is None:
+        return None
+    cut = is_grad_enabled() and deferred.operands.require_grad and not vectors.requires_grad
+    return None if cut else deferred.operands
 
 
 def head_of(logits: Tensor) -> Operands | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minilm import _core
 from minilm.nn import checks
-from minilm.nn.deferred import MIN_DEFERRED_BYTES, defer_linear
+from minilm.nn.deferred import MIN_DEFERRED_BYTES, defer_embedding, defer_linear
 from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.losses import cross_entropy as cross_entropy
 from minilm.nn.losses import mse_loss as mse_loss
@@ -87,7 +87,8 @@ def embedding(
     Returns
     -------
     Tensor
-        ``(..., embedding_dim)``.
+        ``(..., embedding_dim)``. Of more ids than there are rows in the table, it is computed when
+        it is first read: see `minilm.nn.deferred`.
 
     Raises
     ------
@@ -107,7 +108,18 @@ def embedding(
         embedding_dim=columns,
         padding_idx=-1 if padding_idx is None else padding_idx,
     )
-    return call([ids], [table])[0]
+    operands = Operands.now([ids, table])
+    values = ids._array
+    # An id outside the table is to be refused at once, and so are weights that are not contiguous.
+    if (
+        values.size >= rows
+        and padding_idx is None
+        and 0 <= values.min()
+        and values.max() < rows
+        and table.is_contiguous()
+    ):
+        return defer_embedding(call, operands)
+    return call.run(operands)[0]
 
 
 def layer_norm(

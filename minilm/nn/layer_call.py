@@ -55,6 +55,21 @@ class Operands:
             [_version(tensor) for tensor in tensors],
         )
 
+    def __getitem__(self, part: slice) -> Operands:
+        """Take some of the operands."""
+        return Operands(
+            self.arrays[part], self.shapes[part], self.edges[part], self.versions[part]
+        )
+
+    def __add__(self, more: Operands) -> Operands:
+        """Put operands behind one another."""
+        return Operands(
+            self.arrays + more.arrays,
+            self.shapes + more.shapes,
+            self.edges + more.edges,
+            self.versions + more.versions,
+        )
+
     @property
     def require_grad(self) -> bool:
         """Whether any gradient is wanted."""
@@ -140,7 +155,7 @@ class LayerCall:
             of_inputs, of_params = saved.backward(grads, tuple(wanted[:split]), grad_params)
             return tuple(
                 None if grad is None else grad.reshape(shape)
-                for grad, shape in zip((*of_inputs, *of_params), shapes, strict=True)
+                for grad, shape in zip((*of_inputs[:split], *of_params), shapes, strict=True)
             )
 
         # The gradient of a table of embeddings needs the ids, and not the table.

@@ -97,12 +97,8 @@ def _loss_of_rows(
         bias=len(params) == 2,
         **settings,
     )
-    operands = Operands(
-        [x.reshape(-1, in_features), *given.arrays, *params],
-        [head.shapes[0], *given.shapes, *head.shapes[1:]],
-        [head.edges[0], *given.edges, *head.edges[1:]],
-        [head.versions[0], *given.versions, *head.versions[1:]],
-    )
+    operands = head[:1] + given + head[1:]
+    operands.arrays[0] = x.reshape(-1, in_features)
     return call.run(operands)[0]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from minilm.nn import checks, init
-from minilm.nn.layer_call import LayerCall
+from minilm.nn.deferred import lookup_of
+from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.module import Module
 from minilm.nn.parameter import Parameter
 from minilm.tensor import Tensor, TensorLike
@@ -89,12 +90,19 @@ class _Recurrent(Module):
         for name, state in zip(self._states, states, strict=True):
             if state is not None:
                 self._check_state(name, state, x)
-        params = [self._parameters[name] for name in self._names]
-        outputs = self._call([x, *states], params, training=self.training)  # type: ignore[arg-type]
+        outputs = self._call.run(self._operands(x, states), self.training)
         if batched:
             return outputs
         y, *last = outputs
         return y.squeeze(self._batch_axis), *(state.squeeze(1) for state in last)
+
+    def _operands(self, x: Tensor, states: list[Tensor | None]) -> Operands:
+        """Collect input, states and parameters, or, where the input is a lookup, its table and ids."""
+        params = Operands.now([self._parameters[name] for name in self._names])
+        if (lookup := lookup_of(x)) is not None:
+            ids, table = lookup[:1], lookup[1:]
+            return table + Operands.now(states) + ids + params
+        return Operands.now([x, *states]) + params
 
     # --- what may go wrong ---
 

@@ -113,7 +113,11 @@ class Case:
     ) -> dict[str, Array]:
         """Return all results by name, without gradients that do not exist."""
         results = {f"output_{i}": out for i, out in enumerate(outputs)}
-        for name, needed, grad in zip(self.inputs, self.needs_grad(), grad_inputs, strict=True):
+        given = len(self.inputs)
+        assert not any(grad is not None for grad in grad_inputs[given:])  # left out, and optional
+        for name, needed, grad in zip(
+            self.inputs, self.needs_grad(), grad_inputs[:given], strict=True
+        ):
             if needed:
                 results[f"grad_{name}"] = grad
         return results | {f"grad_{name}": grad for name, grad in grad_params.items()}

@@ -26,10 +26,13 @@ def recurrent(
     *,
     kinds: tuple[str, ...] = ("rnn", "lstm", "gru"),
     states: bool = False,
+    table: int | None = None,
     training: bool = False,
     **config: float,
 ) -> list[Case]:
-    """One case of each recurrent kind; ``states`` gives it initial states."""
+    """One case of each recurrent kind; ``states`` gives it initial states, ``table`` ids instead of
+    vectors, and a table of so many rows that they choose from.
+    """
     leading = (batch, time) if config.get("batch_first") else (time, batch)
     directions = 2 if config.get("bidirectional") else 1
     state = Real(int(config.get("num_layers", 1)) * directions, batch, hidden) if states else None
@@ -38,6 +41,8 @@ def recurrent(
     for kind in kinds:
         names = ("h0", "c0") if kind == "lstm" else ("h0",)
         arrays = {"x": Real(*leading, inputs)} | dict.fromkeys(names, state)
+        if table:
+            arrays |= {"x": Real(table, inputs), "ids": Ids(*leading, below=table)}
         cases.append(Case(f"{kind}-{name}", kind, sizes | config, arrays, training))
     return cases
 
@@ -110,6 +115,11 @@ CASES: list[Case] = [
                batch_first=True, states=True, training=True),
     *recurrent("dropout-eval", 7, 3, 5, 17, num_layers=2, dropout=0.5),
     *recurrent("wide", 12, 65, 96, 130, num_layers=2),
+    *recurrent("ids", 7, 3, 17, 33, table=5),
+    *recurrent("ids-1", 1, 1, 1, 1, table=1),
+    *recurrent("ids-states", 5, 3, 5, 17, table=19, states=True, batch_first=True, num_layers=2),
+    *recurrent("ids-both", 7, 3, 17, 5, table=11, bidirectional=True, num_layers=2, bias=False),
+    *recurrent("ids-wide", 12, 65, 96, 130, table=65, batch_first=True),
     *recurrent("relu", 7, 3, 17, 33, kinds=("rnn",), relu=True, states=True),
     *recurrent("relu-3-layers-both", 7, 3, 17, 5, kinds=("rnn",), relu=True, num_layers=3,
                bidirectional=True),

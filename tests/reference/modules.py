@@ -75,7 +75,7 @@ def run_modules(
     else:
         module = build(lib, case.kind, case.config).train(case.training)
         module.load_state_dict(state)
-        outputs = call(module, *inputs)
+        outputs = call(module, *looked_up(lib, case, inputs))
 
     arrays = [out.detach().numpy() for out in outputs]
     grads = case.make_grads(arrays)
@@ -85,6 +85,14 @@ def run_modules(
         [x.grad.numpy() if needs else None for x, needs in zip(inputs, needed, strict=True)],
         {name: param.grad.numpy() for name, param in module.named_parameters()},
     )
+
+
+def looked_up(lib: ModuleType, case: Case, inputs: list) -> list:
+    """Give a recurrent module, which takes vectors, those that the case's ids choose."""
+    if case.kind not in ("rnn", "lstm", "gru") or "ids" not in case.inputs:
+        return inputs
+    table, *states, ids = inputs
+    return [lib.nn.functional.embedding(ids, table), *states]
 
 
 def run_loss(lib: ModuleType, case: Case, state: dict, x, targets, weight):

@@ -10,10 +10,11 @@ ML_INLINE void rnn_forward(const ml_cell_forward *s, int relu)
 {
     for (size_t i = 0; i < s->rows; i++) {
         const ml_real *tile = s->tile + i * s->tile_row;
-        ml_real *x = s->gates + i * s->hidden, *h = s->h + i * s->hidden;
+        const ml_real *x = s->x[i];
+        ml_real *h = s->h + i * s->hidden;
         for (size_t u = 0; u < s->units; u += ML_LANES) {
             size_t n = v_lanes(u, s->units);
-            vec a = v_add(v_add(v_get(x + u, n), v_get(s->bias + u, n)), v_load(tile + u));
+            vec a = v_add(v_get(x + u, n), v_load(tile + u));
             vec result = relu ? v_max(v_zero(), a) : v_tanh(a);
             v_put(h + u, result, n);
             if (s->y != NULL)
@@ -67,13 +68,13 @@ void ML_KERNEL(lstm_forward)(const ml_cell_forward *s)
     const size_t H = s->hidden, W = s->tile_units;
     for (size_t r = 0; r < s->rows; r++) {
         const ml_real *tile = s->tile + r * s->tile_row;
+        const ml_real *x = s->x[r];
         ml_real *gates = s->gates + r * 4 * H;
         for (size_t u = 0; u < s->units; u += ML_LANES) {
             size_t n = v_lanes(u, s->units);
             vec a[4];
             for (size_t k = 0; k < 4; k++)
-                a[k] = v_add(v_add(v_get(gates + k * H + u, n), v_get(s->bias + k * H + u, n)),
-                             v_load(tile + k * W + u));
+                a[k] = v_add(v_get(x + k * H + u, n), v_load(tile + k * W + u));
             vec i = v_sigmoid(a[0]), f = v_sigmoid(a[1]), g = v_tanh(a[2]), o = v_sigmoid(a[3]);
             vec c = v_fma(f, v_get(s->c_prev + r * H + u, n), v_mul(i, g));
             vec h = v_mul(o, v_tanh(c));
@@ -133,16 +134,14 @@ void ML_KERNEL(gru_forward)(const ml_cell_forward *s)
     const size_t H = s->hidden, W = s->tile_units;
     for (size_t i = 0; i < s->rows; i++) {
         const ml_real *tile = s->tile + i * s->tile_row;
+        const ml_real *x = s->x[i];
         ml_real *gates = s->gates + i * 4 * H;
         for (size_t u = 0; u < s->units; u += ML_LANES) {
             size_t m = v_lanes(u, s->units);
-            vec x_n = v_add(v_get(gates + u, m), v_get(s->bias + u, m));
-            vec x_r = v_add(v_get(gates + H + u, m), v_get(s->bias + H + u, m));
-            vec x_z = v_add(v_get(gates + 2 * H + u, m), v_get(s->bias + 2 * H + u, m));
-            vec r = v_sigmoid(v_add(x_r, v_load(tile + u)));
-            vec z = v_sigmoid(v_add(x_z, v_load(tile + W + u)));
-            vec q = v_add(v_load(tile + 2 * W + u), v_get(s->bias + 3 * H + u, m));
-            vec n = v_tanh(v_fma(r, q, x_n));
+            vec r = v_sigmoid(v_add(v_get(x + H + u, m), v_load(tile + u)));
+            vec z = v_sigmoid(v_add(v_get(x + 2 * H + u, m), v_load(tile + W + u)));
+            vec q = v_add(v_load(tile + 2 * W + u), v_get(s->q_bias + u, m));
+            vec n = v_tanh(v_fma(r, q, v_get(x + u, m)));
             vec h = v_fma(z, v_sub(v_get(s->h_prev + i * H + u, m), n), n);
             v_put(gates + u, n, m);
             v_put(gates + H + u, r, m);

@@ -38,8 +38,9 @@ typedef struct ml_cell_forward {
     const ml_real *tile;   // (rows, gates, tile_units): h_{t-1} W_hh^T
     size_t tile_units;     // units that the tile is wide
     size_t tile_row;       // numbers from one row of the tile to the next
-    const ml_real *bias;   // (S, hidden)
-    ml_real *gates;        // (rows, S, hidden): in W_ih x_t, out the activations
+    const ml_real *x[ML_TILE_ROWS]; // of each row (S, hidden): W_ih x_t and biases; may be gates
+    const ml_real *q_bias; // (hidden,): b_hn, gru
+    ml_real *gates;        // (rows, S, hidden), out: the activations
     const ml_real *h_prev; // (rows, hidden)
     const ml_real *c_prev; // (rows, hidden), lstm
     ml_real *h;            // (rows, hidden), out

@@ -4,15 +4,13 @@
 
 enum { SUM_WIDTH = 8 }; // vectors that are summed at once: half of the registers of AVX2
 
-// x[i][j] += bias[j]                                x (rows, columns)
-void ML_KERNEL(add_bias)(size_t rows, size_t columns, const ml_real *bias, ml_real *x)
+// y[j] += x[j]                                      j < n
+void ML_KERNEL(add_row)(size_t n, const ml_real *x, ml_real *y)
 {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j += ML_LANES) {
-            size_t n = v_lanes(j, columns);
-            ml_real *at = x + i * columns + j;
-            v_put(at, v_add(v_get(at, n), v_get(bias + j, n)), n);
-        }
+    for (size_t j = 0; j < n; j += ML_LANES) {
+        size_t m = v_lanes(j, n);
+        v_put(y + j, v_add(v_get(y + j, m), v_get(x + j, m)), m);
+    }
 }
 
 // The sums of `width` vectors side by side: a row is read in one run of memory.

@@ -36,6 +36,15 @@ ML_INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 ML_INLINE vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 ML_INLINE vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 ML_INLINE vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+// An approximate reciprocal, a step of Newton's method, and one on the quotient: a third of the
+// time of a division, and off by at most one unit in the last place.
+ML_INLINE vec v_quotient(vec a, vec b)
+{
+    vec r = _mm512_rcp14_ps(b);
+    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, _mm512_set1_ps(1.0f)), r, r);
+    vec q = _mm512_mul_ps(a, r);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(b, q, a), r, q);
+}
 ML_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 ML_INLINE vec v_min(vec bound, vec x) { return _mm512_min_ps(bound, x); }
 ML_INLINE vec v_max(vec bound, vec x) { return _mm512_max_ps(bound, x); }
@@ -214,6 +223,11 @@ ML_INLINE vec v_pow2(vec n)
 }
 #endif
 
+#endif
+
+// a / b, the quick way, for finite a and b of at least 1.
+#if !(ML_ISA_ID == ML_ISA_avx512 && !defined(ML_DOUBLE))
+ML_INLINE vec v_quotient(vec a, vec b) { return v_div(a, b); }
 #endif
 
 ML_INLINE vec v_zero(void) { return v_set(0); }

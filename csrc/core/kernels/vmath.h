@@ -58,7 +58,7 @@ ML_INLINE vec v_tanh(vec x)
     vec grown = v_fma(v_mul(r, r), exp_tail(r), r); // exp(r) - 1
     vec scale = v_pow2(n);
     vec m = v_fma(grown, scale, v_sub(scale, one));
-    return v_copysign(v_div(m, v_add(m, two)), x);
+    return v_copysign(v_quotient(m, v_add(m, two)), x);
 }
 
 #endif
@@ -67,7 +67,7 @@ ML_INLINE vec v_tanh(vec x)
 ML_INLINE vec v_sigmoid(vec x)
 {
     const vec one = v_set(1);
-    return v_div(one, v_add(one, v_exp(v_sub(v_zero(), x))));
+    return v_quotient(one, v_add(one, v_exp(v_sub(v_zero(), x))));
 }
 
 #endif

@@ -24,7 +24,8 @@ class Recurrent:
     """Every layer reads the layer below in each direction, time step by time step.
 
     Inputs: x (T, B, E), or (B, T, E) with ``batch_first``, and one initial state (L D, B, H) or
-    None for each kind of state. Outputs: y (T, B, D H), laid out like x, and the last states.
+    None for each kind of state. With ids (T, B), or (B, T), at the end, x is a table (V, E) of
+    which they choose rows. Outputs: y (T, B, D H), laid out like x, and the last states.
     ``draw(l, (T, B, D H))`` gives the dropout mask on what layer l > 0 reads.
     """
 
@@ -63,6 +64,10 @@ class Recurrent:
 
     def forward(self, inputs: Sequence[Array], params: Arrays, draw: Draw | None = None):
         x, *initial = inputs
+        self.table, self.ids = x, None
+        if initial and initial[-1] is not None and initial[-1].dtype.kind == "i":
+            self.ids = initial.pop()
+            x = x[self.ids]
         x = x.swapaxes(0, 1) if self.batch_first else x
         shape = (self.layers * self.directions, x.shape[1], self.hidden)
         initial = [np.zeros(shape) if state is None else state for state in initial]
@@ -115,7 +120,11 @@ class Recurrent:
                 grads.update(own)
             dy = dx * self.factors.get(layer, 1.0)
         dx = dy.swapaxes(0, 1) if self.batch_first else dy
-        dstates = (np.stack(states[::-1]) for states in zip(*dinitial, strict=True))
+        dstates = [np.stack(states[::-1]) for states in zip(*dinitial, strict=True)]
+        if self.ids is not None:
+            drows, dx = dx, np.zeros_like(self.table)
+            np.add.at(dx, self.ids, drows)
+            dstates.append(None)
         return (dx, *dstates), {name: grads[name] for name in self.params}
 
     def run_backward(
