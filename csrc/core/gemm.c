@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "pool.h"
 #include "product.h"
+#include "skinny.h"
 
 #if defined(ML_BLAS_NONE) || defined(ML_DOUBLE)
 #define NO_BLAS 1
@@ -110,13 +111,6 @@ static int run_blas(const ml_product *p, ml_error *err)
     return ML_OK;
 }
 
-// Our own product is the faster one on the instruction sets that its kernel was tuned for, where
-// packing B pays: with rows enough to use it again (docs/architecture.md has the measurements).
-static int ours_is_faster(const ml_product *p)
-{
-    return ml_kernels_get()->tuned && p->m >= 24 && p->n >= 16;
-}
-
 #endif
 
 static int run(const ml_product *p, ml_error *err)
@@ -124,10 +118,12 @@ static int run(const ml_product *p, ml_error *err)
     if (p->m == 0 || p->n == 0)
         return ML_OK;
 #ifndef NO_BLAS
-    if (!ours_is_faster(p))
+    // Our own products are the faster ones on the instruction sets that their kernel was tuned for
+    // (docs/architecture.md has the measurements); what is narrower than a vector is for BLAS.
+    if (!ml_kernels_get()->tuned || p->n < 16)
         return run_blas(p, err);
 #endif
-    return ml_product_run(p, err);
+    return p->m < ML_SKINNY_ROWS ? ml_skinny_run(p, err) : ml_product_run(p, err);
 }
 
 int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, const ml_real *a,

@@ -1,5 +1,6 @@
 #include "platform.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,23 @@ size_t ml_available_cores(void)
     return cores > 0 ? (size_t)cores : 1;
 }
 #endif
+
+// Asking may cost some microseconds (a virtual machine traps it), so it is done once.
+size_t ml_core_cache_bytes(void)
+{
+    static atomic_size_t known;
+    size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
+    if (bytes == 0) {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+        long answer = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        bytes = answer > 0 ? (size_t)answer : 0;
+#endif
+        if (bytes == 0)
+            bytes = (size_t)1 << 20;
+        atomic_store_explicit(&known, bytes, memory_order_relaxed);
+    }
+    return bytes;
+}
 
 // ---- memory -----------------------------------------------------------------------------------
 

@@ -208,16 +208,31 @@ int ml_set_threads(size_t threads, ml_error *err)
 
 // More threads than cores only take turns: a team is never larger than the cores that are free to
 // it. The bits are the same whatever its size.
+static size_t free_threads(void)
+{
+    if (pool.threads == 1 || pool.oversubscribe)
+        return pool.threads;
+    return at_most(pool.threads, at_most(ml_available_cores(), pool.quota));
+}
+
 static size_t team_size(size_t wanted)
 {
-    size_t size = at_most(wanted, pool.threads);
-    if (size > 1 && !pool.oversubscribe)
-        size = at_most(size, at_most(ml_available_cores(), pool.quota));
+    size_t size = at_most(wanted, free_threads());
     if (size > 1) {
         start_workers(size - 1);
         size = at_most(size, pool.workers + 1);
     }
     return size;
+}
+
+size_t ml_usable_threads(void)
+{
+    if (!ml_mutex_trylock(&pool.region))
+        return 1;
+    pool_init();
+    size_t threads = free_threads();
+    ml_mutex_unlock(&pool.region);
+    return threads;
 }
 
 static void run_alone(ml_team_fn fn, void *ctx)

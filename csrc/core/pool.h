@@ -11,6 +11,9 @@
 // MINILM_NUM_THREADS, OMP_NUM_THREADS, the affinity mask and the container's quota.
 size_t ml_get_threads(void);
 
+// Threads that a region started now could get: 1 where another one runs.
+size_t ml_usable_threads(void);
+
 // Sets that number (1 to 256). Waits for a region that is running.
 int ml_set_threads(size_t threads, ml_error *err);
 

@@ -1,7 +1,7 @@
 // B is packed into panels once, by all threads. Then C is cut into blocks, and for each block k is
 // walked in stretches: what a block needs of B for one stretch stays in a core's L2 cache, six rows
-// of A in its L1. Rows of A are read where they lie; a transposed A is packed, a block and a stretch
-// at a time, because walking down its columns would meet the same few sets of the cache.
+// of A in its L1. A is read where it lies, but for a transposed A with long rows, which is packed, a
+// block and a stretch at a time.
 #include "product.h"
 
 #include <stdatomic.h>
@@ -15,7 +15,8 @@ enum {
     BLOCK_ROWS = 96,     // rows of a block of C; a multiple of ML_TILE_ROWS
     BLOCK_COLUMNS = 512, // columns of a block of C
     STRETCH = 256,       // of k: 512 KiB of B, where floats
-    BLOCK_WORK = 1 << 19 // multiply-adds that make a block worth a task
+    BLOCK_WORK = 1 << 19, // multiply-adds that make a block worth a task
+    SHORT_ROW = 256 // numbers: rows of a transposed A that are longer are packed
 };
 
 typedef struct product_job {
@@ -28,7 +29,9 @@ typedef struct product_job {
     atomic_int failed; // a block found no memory
 } product_job;
 
-#define PACKED_A(p) ((p)->trans_a == ML_TRANS && 1)
+// Walking down the columns of a matrix with long rows meets few sets of the cache, and many pages.
+static int packs_a(const ml_product *p) { return p->trans_a == ML_TRANS && p->lda > SHORT_ROW; }
+
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
@@ -43,7 +46,7 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
                                  .depth = depth,
                                  .panel_row = width,
                                  .c_row = p->ldc};
-        if (PACKED_A(p)) {
+        if (packs_a(p)) {
             tile.a = packed + r / ML_TILE_ROWS * ML_PACKED_ROWS_SIZE(depth);
             tile.a_row = 1;
             tile.a_k = ML_TILE_ROWS;
@@ -77,7 +80,7 @@ static void multiply_block(void *ctx, size_t index)
     const size_t rows = smaller(job->block_rows, p->m - i);
     const size_t panels = smaller(job->block_panels, job->shape.panels - j);
     ml_real *packed = NULL; // (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS)
-    if (PACKED_A(p)) {
+    if (packs_a(p)) {
         size_t size = ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(smaller(STRETCH, p->k));
         packed = ml_buffer_acquire(size * sizeof *packed);
         if (packed == NULL) {

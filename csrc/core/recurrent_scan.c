@@ -3,23 +3,24 @@
 // A step is a product of B rows with W_hh and the cell's work on the result. W_hh is packed once a
 // call, so that a register tile (a few rows, all gates of some units) holds all that the cell
 // needs: the tile goes from the product straight to the cell. A step's work is a grid of panels
-// (units) and row blocks; a thread takes a fixed stretch of it at every step, so that its slice of
-// W_hh stays in its own cache, and all meet at one barrier a step. No number is summed across the
-// grid: the bits are the same for any number of threads.
+// (units) and row blocks. Threads share it by rows or by units, as recurrent_plan.c finds best: a
+// thread takes the same part at every step, so that its slice of W_hh stays in its own cache. No
+// number is summed across the grid: the bits are the same for any plan and number of threads.
 #include <string.h>
 
 #include "packed.h"
 #include "pool.h"
 #include "recurrent_layout.h"
-
-// Multiply-adds of a step that are worth a thread of their own: below, a barrier costs more.
-enum { WORK_PER_THREAD = 1 << 17 };
+#include "recurrent_plan.h"
 
 typedef struct grid {
     const ml_scan *scan;
     const ml_kernels *kernels;
     ml_packed_shape shape;
     size_t blocks; // of rows
+    ml_plan plan;
+    void (*item)(const struct grid *g, size_t panel, size_t block, size_t step);
+    int back;
 } grid;
 
 size_t ml_slot_before(const ml_direction *memory, size_t t) { return memory->reverse ? t + 1 : t; }
@@ -48,22 +49,25 @@ size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
     return a > b ? a : b;
 }
 
-static grid make_grid(const ml_scan *scan, ml_packed_shape shape)
+// Blocks of rows: as high as a tile, and an even number of them where there is more than one, so that
+// two threads have as much to do.
+static size_t row_blocks(size_t B)
 {
-    return (grid){scan, ml_kernels_get(), shape, (scan->B + ML_TILE_ROWS - 1) / ML_TILE_ROWS};
+    size_t blocks = (B + ML_TILE_ROWS - 1) / ML_TILE_ROWS;
+    return blocks > 1 ? (blocks + 1) / 2 * 2 : blocks;
 }
 
-// Where item `index` of a step's grid lies. Row blocks are of nearly equal height.
+// Where an item of a step's grid lies. Row blocks are of nearly equal height.
 typedef struct item {
     size_t panel, unit, units; // units [unit, unit + units)
     size_t row, rows;          // rows [row, row + rows)
 } item;
 
-static item item_at(const grid *g, size_t index)
+static item item_at(const grid *g, size_t panel, size_t block)
 {
-    size_t block = index % g->blocks, B = g->scan->B, H = g->scan->H;
-    item it = {.panel = index / g->blocks};
-    it.unit = it.panel * g->shape.unit_width;
+    size_t B = g->scan->B, H = g->scan->H;
+    item it = {.panel = panel};
+    it.unit = panel * g->shape.unit_width;
     it.units = H - it.unit < g->shape.unit_width ? H - it.unit : g->shape.unit_width;
     it.row = B * block / g->blocks;
     it.rows = B * (block + 1) / g->blocks - it.row;
@@ -97,8 +101,9 @@ static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)
 
 // ---- forward ----------------------------------------------------------------------------------
 
-static void forward_item(const grid *g, const item *it, size_t step)
+static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
 {
+    const item place = item_at(g, panel, block), *it = &place;
     const ml_scan *s = g->scan;
     const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
     const size_t before = ml_slot_before(&s->memory, t) * B * H;
@@ -135,8 +140,9 @@ static void forward_item(const grid *g, const item *it, size_t step)
 
 // ---- backward ---------------------------------------------------------------------------------
 
-static void backward_item(const grid *g, const item *it, size_t step)
+static void backward_item(const grid *g, size_t panel, size_t block, size_t step)
 {
+    const item place = item_at(g, panel, block), *it = &place;
     const ml_scan *s = g->scan;
     const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
     const size_t state = it->row * H + it->unit;
@@ -174,50 +180,59 @@ static void backward_item(const grid *g, const item *it, size_t step)
 
 // ---- time -------------------------------------------------------------------------------------
 
-static void walk(const grid *g, ml_team *team, size_t rank, size_t size, int back)
+// A thread's part of a step: items `begin` to `end` of panels x blocks, panel by panel, so that a
+// panel stays in the cache for all blocks that it multiplies.
+static void step_by_units(const grid *g, size_t rank, size_t size, size_t step)
 {
-    size_t items = g->shape.panels * g->blocks, T = g->scan->T;
+    size_t items = g->shape.panels * g->blocks;
     size_t begin = items * rank / size, end = items * (rank + 1) / size;
+    for (size_t index = begin; index < end; index++)
+        g->item(g, index / g->blocks, index % g->blocks, step);
+}
+
+static void step_by_rows(const grid *g, size_t rank, size_t size, size_t step)
+{
+    size_t begin = g->blocks * rank / size, end = g->blocks * (rank + 1) / size;
+    for (size_t panel = 0; panel < g->shape.panels; panel++)
+        for (size_t block = begin; block < end; block++)
+            g->item(g, panel, block, step);
+}
+
+static void walk(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    const grid *g = ctx;
+    const size_t T = g->scan->T;
     for (size_t i = 0; i < T; i++) {
-        size_t step = back ? T - 1 - i : i;
-        for (size_t index = begin; index < end; index++) {
-            item it = item_at(g, index);
-            if (back)
-                backward_item(g, &it, step);
-            else
-                forward_item(g, &it, step);
+        size_t step = g->back ? T - 1 - i : i;
+        if (g->plan.kind == ML_PLAN_BY_ROWS) {
+            step_by_rows(g, rank, size, step); // of its own sequences: it waits for nobody
+        } else {
+            step_by_units(g, rank, size, step);
+            ml_team_barrier(team);
         }
-        ml_team_barrier(team);
     }
 }
 
-static void walk_forward(void *ctx, ml_team *team, size_t rank, size_t size)
+// W_hh: element (k, gate, unit) as ml_pack takes it.
+static void run(const ml_scan *scan, ml_packed_shape shape, int back)
 {
-    walk(ctx, team, rank, size, 0);
-}
-static void walk_backward(void *ctx, ml_team *team, size_t rank, size_t size)
-{
-    walk(ctx, team, rank, size, 1);
-}
-
-static void run(grid *g, ml_team_fn fn)
-{
-    size_t work = g->scan->B * g->scan->cell->gates * g->scan->H * g->scan->H;
-    size_t items = g->shape.panels * g->blocks, threads = work / WORK_PER_THREAD;
-    ml_parallel_team(threads < 1 ? 1 : threads < items ? threads : items, fn, g);
-}
-
-void ml_scan_forward(const ml_scan *scan)
-{
-    const size_t H = scan->H;
-    grid g = make_grid(scan, forward_shape(scan->cell, H));
-    ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
-    run(&g, walk_forward);
+    const size_t H = scan->H, gates = scan->cell->gates;
+    grid g = {.scan = scan,
+              .kernels = ml_kernels_get(),
+              .shape = shape,
+              .blocks = row_blocks(scan->B),
+              .item = back ? backward_item : forward_item,
+              .back = back};
+    if (back)
+        ml_pack(&g.shape, scan->w_hh, H, 0, 1, scan->packed);
+    else
+        ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
+    const double work = (double)scan->B * (double)gates * (double)H * (double)H;
+    g.plan = ml_plan_scan(g.blocks, g.shape.panels, work,
+                          (double)ml_packed_size(&g.shape) * sizeof(ml_real), ml_usable_threads());
+    ml_parallel_team(g.plan.threads, walk, &g);
 }
 
-void ml_scan_backward(const ml_scan *scan)
-{
-    grid g = make_grid(scan, backward_shape(scan->cell, scan->H));
-    ml_pack(&g.shape, scan->w_hh, scan->H, 0, 1, scan->packed);
-    run(&g, walk_backward);
-}
+void ml_scan_forward(const ml_scan *scan) { run(scan, forward_shape(scan->cell, scan->H), 0); }
+
+void ml_scan_backward(const ml_scan *scan) { run(scan, backward_shape(scan->cell, scan->H), 1); }

@@ -5,8 +5,8 @@
 
 #include "layer_case.h"
 
-// Run as rnn, lstm and gru; what a kind has no place for (c_0) is left out. The axes of an input
-// are (time, batch, features), or (batch, time, features) with batch_first.
+// Run as rnn, lstm and gru; what a kind has no place for (c_0) is left out: the inputs are x, h_0,
+// c_0, ids. The axes of x are (time, batch, features), or (batch, time, features) with batch_first.
 static const layer_case recurrent_cases[] = {
     {.name = "all sizes 1",
      .setting = {{"input_size", 1}, {"hidden_size", 1}},
@@ -47,6 +47,18 @@ static const layer_case recurrent_cases[] = {
     {.name = "no dropout outside training",
      .setting = {{"input_size", 3}, {"hidden_size", 5}, {"num_layers", 2}, {"dropout", 0.4}},
      .input = {AXES(4, 2, 3)}},
+    {.name = "ids and a table",
+     .setting = {{"input_size", 3}, {"hidden_size", 5}},
+     .input = {AXES(4, 3), [3] = AXES(6, 3)},
+     .classes = 4},
+    {.name = "ids in both directions, initial states",
+     .setting = {{"input_size", 2},
+                 {"hidden_size", 3},
+                 {"num_layers", 2},
+                 {"batch_first", 1},
+                 {"bidirectional", 1}},
+     .input = {AXES(7, 2), AXES(4, 3, 3), AXES(4, 3, 3), AXES(3, 4)},
+     .classes = 7},
     {.name = "everything at once",
      .setting = {{"input_size", 3},
                  {"hidden_size", 5},
@@ -191,6 +203,10 @@ static inline void run_recurrent_cases(const char *kind, int relu,
         while (c.setting[settings].name != NULL)
             settings++;
         c.kind = kind;
+        if (strcmp(kind, "lstm") != 0) { // no c_0: ids come in its place
+            c.input[2] = c.input[3];
+            c.input[3] = (ml_array){.ndim = 0};
+        }
         if (relu) {
             c.setting[settings].name = "relu";
             c.setting[settings].value = 1;

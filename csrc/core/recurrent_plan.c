@@ -1,0 +1,42 @@
+#include "recurrent_plan.h"
+
+#include "platform.h"
+
+// What a core does in a microsecond, and what meeting costs. They only have to be right enough to
+// tell the plans apart: docs/math/rnn.md shows what they choose.
+#define MULTIPLY_ADDS 6.0e4 // a microsecond, of panel_product and the cell behind it
+#define STREAMED 2.5e4      // bytes a microsecond from beyond a core's own cache
+#define MEETING 0.7         // microseconds at a barrier
+#define CACHE_SHARE 0.75    // of a core's own cache, for weights
+
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+
+// A thread's time for a step, with `share` of the arithmetic and `bytes` of weights: those stay in
+// its cache from step to step, or are read again while it computes.
+static double step_time(double work, double share, double bytes)
+{
+    double compute = work * share / MULTIPLY_ADDS;
+    double stream = bytes > CACHE_SHARE * (double)ml_core_cache_bytes() ? bytes / STREAMED : 0;
+    return compute > stream ? compute : stream;
+}
+
+ml_plan ml_plan_scan(size_t blocks, size_t panels, double work, double weight_bytes,
+                     size_t threads)
+{
+    ml_plan best = {ML_PLAN_ALONE, 1, step_time(work, 1, weight_bytes)};
+    if (threads > 1 && blocks > 1) {
+        size_t used = threads < blocks ? threads : blocks;
+        double share = (double)ceil_div(blocks, used) / (double)blocks;
+        double time = step_time(work, share, weight_bytes);
+        if (time < best.step)
+            best = (ml_plan){ML_PLAN_BY_ROWS, used, time};
+    }
+    if (threads > 1 && panels * blocks > 1) {
+        size_t items = panels * blocks, used = threads < items ? threads : items;
+        double share = (double)ceil_div(items, used) / (double)items;
+        double time = step_time(work, share, weight_bytes / (double)used) + MEETING;
+        if (time < best.step)
+            best = (ml_plan){ML_PLAN_BY_UNITS, used, time};
+    }
+    return best;
+}

@@ -1,0 +1,25 @@
+// How the threads share the steps of a recurrent layer's walk through time.
+#ifndef ML_RECURRENT_PLAN_H
+#define ML_RECURRENT_PLAN_H
+
+#include <stddef.h>
+
+typedef enum {
+    ML_PLAN_ALONE,   // one thread does everything
+    ML_PLAN_BY_ROWS, // each has some sequences, and walks on its own
+    ML_PLAN_BY_UNITS // each has some hidden units, and all meet after each step
+} ml_plan_kind;
+
+typedef struct ml_plan {
+    ml_plan_kind kind;
+    size_t threads;
+    double step; // microseconds that a step is estimated to take
+} ml_plan;
+
+// The quickest plan for a step of `blocks` blocks of rows by `panels` panels with `work`
+// multiply-adds in all, that reads `weight_bytes` of packed weights, on at most `threads` threads.
+// The bits do not depend on it.
+ml_plan ml_plan_scan(size_t blocks, size_t panels, double work, double weight_bytes,
+                     size_t threads);
+
+#endif
