@@ -69,40 +69,55 @@ ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, con
     return loss;
 }
 
-double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum)
+double ml_loss_class_weight(const ml_loss *loss, size_t c) { return class_weight(loss, c); }
+
+double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double weighted,
+                         ml_log_sum_exp sum)
 {
     if (ignored(loss, n))
         return 0;
     const double s = loss->config->label_smoothing;
     const double top = (double)sum.top, log_sum = (double)sum.log_sum;
-    const size_t y = (size_t)loss->target[n];
-    double result = (1 - s) * class_weight(loss, y) * (top - (double)logits[y] + log_sum);
-    if (s > 0) {
-        double weighted = 0; // sum_c w_c (x_c - top)
-        for (size_t c = 0; c < loss->V; c++)
-            weighted += class_weight(loss, c) * ((double)logits[c] - top);
-        result += s / (double)loss->V * (loss->weight_sum * log_sum - weighted);
-    }
+    const double hit = (1 - s) * class_weight(loss, (size_t)loss->target[n]);
+    double result = hit * (top - (double)target + log_sum);
+    if (s > 0)
+        result += s / (double)loss->V * (loss->weight_sum * (log_sum + top) - weighted);
     return result;
 }
 
-//     dx_c = (1 - s) w_y (p_c - [c = y]) + s / V (p_c sum w - w_c)
+double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum)
+{
+    if (ignored(loss, n))
+        return 0;
+    double weighted = 0;
+    for (size_t c = 0; c < loss->V && loss->config->label_smoothing > 0; c++)
+        weighted += class_weight(loss, c) * (double)logits[c];
+    return ml_loss_of_scores(loss, n, logits[loss->target[n]], weighted, sum);
+}
+
+ml_loss_terms ml_loss_row_terms(const ml_loss *loss, size_t n)
+{
+    const double s = loss->config->label_smoothing;
+    if (ignored(loss, n))
+        return (ml_loss_terms){0, 0};
+    return (ml_loss_terms){(1 - s) * class_weight(loss, (size_t)loss->target[n]),
+                           s / (double)loss->V};
+}
+
 void ml_loss_row_gradient(const ml_loss *loss, size_t n, ml_real scale, ml_real *p)
 {
     if (ignored(loss, n)) {
         memset(p, 0, loss->V * sizeof *p);
         return;
     }
-    const double s = loss->config->label_smoothing;
-    const size_t y = (size_t)loss->target[n];
-    const double hit = (1 - s) * class_weight(loss, y), spread = s / (double)loss->V;
-    const ml_real factor = scale * (ml_real)(hit + spread * loss->weight_sum);
+    const ml_loss_terms terms = ml_loss_row_terms(loss, n);
+    const ml_real factor = scale * (ml_real)(terms.hit + terms.spread * loss->weight_sum);
     for (size_t c = 0; c < loss->V; c++)
         p[c] *= factor;
-    p[y] -= scale * (ml_real)hit;
-    if (s > 0)
+    p[loss->target[n]] -= scale * (ml_real)terms.hit;
+    if (terms.spread > 0)
         for (size_t c = 0; c < loss->V; c++)
-            p[c] -= scale * (ml_real)(spread * class_weight(loss, c));
+            p[c] -= scale * (ml_real)(terms.spread * class_weight(loss, c));
 }
 
 double ml_loss_reduce(const ml_loss *loss, const double *row_loss)

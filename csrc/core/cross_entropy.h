@@ -36,6 +36,22 @@ int ml_loss_check_inputs(const char *layer, const ml_loss_config *config, const 
 ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, const ml_array *weight,
                       size_t N, size_t V);
 
+// The weight of class c; 1 without weights.
+double ml_loss_class_weight(const ml_loss *loss, size_t c);
+
+// What row n asks of the gradient of its scores x, with p their softmax:
+//     dx_c = (hit + spread sum w) p_c - hit [c = y] - spread w_c
+// hit = (1 - s) w_y and spread = s / V for label smoothing s; both 0 where the row is ignored.
+typedef struct ml_loss_terms {
+    double hit, spread;
+} ml_loss_terms;
+ml_loss_terms ml_loss_row_terms(const ml_loss *loss, size_t n);
+
+// The loss of row n from the score of its target, sum_c w_c x_c (where labels are smoothed) and the
+// log-sum-exp; 0 where the row is ignored.
+double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double weighted,
+                         ml_log_sum_exp sum);
+
 // The loss of row n, from its logits (V) and their log-sum-exp; 0 where the row is ignored.
 double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum);
 

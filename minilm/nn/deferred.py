@@ -42,6 +42,8 @@ from minilm.tensor import Memory, Tensor, apply
 # Below this size the logits and their gradient stay in a core's L2 cache, so that computing them
 # at once costs nothing; copying the weights when they change would cost more.
 MIN_DEFERRED_BYTES = 1 << 20
+# Head and loss in one share the classes among the threads: there must be some for each.
+MIN_DEFERRED_CLASSES = 512
 
 
 class _Deferred:

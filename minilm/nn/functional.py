@@ -12,7 +12,12 @@ import numpy as np
 
 from minilm import _core
 from minilm.nn import checks
-from minilm.nn.deferred import MIN_DEFERRED_BYTES, defer_embedding, defer_linear
+from minilm.nn.deferred import (
+    MIN_DEFERRED_BYTES,
+    MIN_DEFERRED_CLASSES,
+    defer_embedding,
+    defer_linear,
+)
 from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.losses import cross_entropy as cross_entropy
 from minilm.nn.losses import mse_loss as mse_loss
@@ -62,8 +67,9 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike | None = None
     )
     operands = Operands.now([x, *params])
     size = 4 * math.prod(x.shape[:-1]) * out_features
+    large = size > MIN_DEFERRED_BYTES and out_features >= MIN_DEFERRED_CLASSES
     # The core refuses parameters that are not contiguous, and should do so at once.
-    if size > MIN_DEFERRED_BYTES and all(parameter.is_contiguous() for parameter in params):
+    if large and all(parameter.is_contiguous() for parameter in params):
         return defer_linear(call, operands)
     return call.run(operands)[0]
 

@@ -1,4 +1,4 @@
-// Adding a row to a matrix, and a matrix to a row.
+// Adding rows, and adding up rows and columns.
 #include "kernels.h"
 #include "simd.h"
 
@@ -41,5 +41,21 @@ void ML_KERNEL(column_sums)(size_t rows, size_t columns, size_t ld, const ml_rea
         for (size_t i = 0; i < rows; i++)
             sum += x[i * ld + j];
         sums[j] = sum;
+    }
+}
+
+// sums[i] (+)= sum_j x[i][j]                       x (rows, columns) with rows ld apart
+void ML_KERNEL(row_sums)(size_t rows, size_t columns, size_t ld, const ml_real *x, int accumulate,
+                         ml_real *sums)
+{
+    for (size_t i = 0; i < rows; i++) {
+        vec sum = v_zero();
+        for (size_t j = 0; j < columns; j += ML_LANES)
+            sum = v_add(sum, v_get(x + i * ld + j, v_lanes(j, columns)));
+        ml_real lane[ML_LANES], total = accumulate ? sums[i] : 0;
+        v_store(lane, sum);
+        for (size_t l = 0; l < ML_LANES; l++)
+            total += lane[l];
+        sums[i] = total;
     }
 }

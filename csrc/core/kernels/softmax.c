@@ -1,4 +1,4 @@
-// Rows of logits: the two passes of a stable softmax.
+// The two passes of a stable softmax, over rows and over columns.
 #include "kernels.h"
 #include "simd.h"
 #include "vmath.h"
@@ -58,4 +58,65 @@ void ML_KERNEL(row_softmax)(size_t n, ml_real *x, ml_log_sum_exp sum)
         size_t m = v_lanes(i, n);
         v_put(x + i, v_exp(v_sub(v_sub(v_get(x + i, m), top), log_sum)), m);
     }
+}
+
+enum { TOGETHER = 4 }; // vectors of columns that are walked down at once
+
+// `width` vectors of columns, the last of them with `last` lanes.
+ML_INLINE void exp_columns(size_t width, size_t last, size_t rows, size_t ld, const ml_real *bias,
+                           ml_real *x, ml_real *top, ml_real *sum)
+{
+    vec largest[TOGETHER], total[TOGETHER];
+    for (size_t j = 0; j < width; j++) {
+        largest[j] = v_set(-(ml_real)INFINITY);
+        total[j] = v_zero();
+    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < width; j++) {
+            vec a = v_get(x + i * ld + j * ML_LANES, j + 1 < width ? ML_LANES : last);
+            largest[j] = v_max(largest[j], bias != NULL ? v_add(a, v_set(bias[i])) : a);
+        }
+    for (size_t j = 0; j < width; j++) // where all are -inf, exp must see -inf and not a NaN
+        largest[j] = v_max(v_set(-(ml_real)3e38), largest[j]);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < width; j++) {
+            ml_real *at = x + i * ld + j * ML_LANES;
+            size_t n = j + 1 < width ? ML_LANES : last;
+            vec a = v_get(at, n);
+            a = v_exp(v_sub(bias != NULL ? v_add(a, v_set(bias[i])) : a, largest[j]));
+            total[j] = v_add(total[j], a);
+            v_put(at, a, n);
+        }
+    for (size_t j = 0; j < width; j++) {
+        size_t n = j + 1 < width ? ML_LANES : last;
+        v_put(top + j * ML_LANES, largest[j], n);
+        if (sum != NULL)
+            v_put(sum + j * ML_LANES, total[j], n);
+    }
+}
+
+// top[j] = max_i (x[i][j] + bias[i]),  x[i][j] = exp(x[i][j] + bias[i] - top[j]),
+// sum[j] = sum_i x[i][j] or NULL                  x (rows, columns), rows ld apart; bias may be NULL
+void ML_KERNEL(columns_exp)(size_t rows, size_t columns, size_t ld, const ml_real *bias, ml_real *x,
+                            ml_real *top, ml_real *sum)
+{
+    const size_t step = TOGETHER * ML_LANES;
+    size_t j = 0;
+    for (; j + step <= columns; j += step)
+        exp_columns(TOGETHER, ML_LANES, rows, ld, bias, x + j, top + j, sum != NULL ? sum + j : NULL);
+    for (; j < columns; j += ML_LANES)
+        exp_columns(1, v_lanes(j, columns), rows, ld, bias, x + j, top + j,
+                    sum != NULL ? sum + j : NULL);
+}
+
+// x[i][j] *= factor[j]
+void ML_KERNEL(columns_scale)(size_t rows, size_t columns, size_t ld, const ml_real *factor,
+                              ml_real *x)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j += ML_LANES) {
+            size_t n = v_lanes(j, columns);
+            ml_real *at = x + i * ld + j;
+            v_put(at, v_mul(v_get(at, n), v_get(factor + j, n)), n);
+        }
 }
