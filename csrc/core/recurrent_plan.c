@@ -1,5 +1,6 @@
 #include "recurrent_plan.h"
 
+#include "kernels/kernels.h"
 #include "platform.h"
 
 // What a core does in a microsecond, and what meeting costs. They only have to be right enough to
@@ -20,23 +21,22 @@ static double step_time(double work, double share, double bytes)
     return compute > stream ? compute : stream;
 }
 
-ml_plan ml_plan_scan(size_t blocks, size_t panels, double work, double weight_bytes,
-                     size_t threads)
+ml_plan ml_plan_scan(size_t rows, size_t panels, double work, double weight_bytes, size_t threads)
 {
-    ml_plan best = {ML_PLAN_ALONE, 1, step_time(work, 1, weight_bytes)};
-    if (threads > 1 && blocks > 1) {
-        size_t used = threads < blocks ? threads : blocks;
-        double share = (double)ceil_div(blocks, used) / (double)blocks;
-        double time = step_time(work, share, weight_bytes);
+    const size_t blocks = ceil_div(rows, ML_TILE_ROWS);
+    ml_plan best = {ML_PLAN_ALONE, 1, blocks, step_time(work, 1, weight_bytes)};
+    if (threads > 1 && rows > 1) {
+        const size_t used = threads < rows ? threads : rows, each = ceil_div(rows, used);
+        const double time = step_time(work, (double)each / (double)rows, weight_bytes);
         if (time < best.step)
-            best = (ml_plan){ML_PLAN_BY_ROWS, used, time};
+            best = (ml_plan){ML_PLAN_BY_ROWS, used, used * ceil_div(each, ML_TILE_ROWS), time};
     }
     if (threads > 1 && panels * blocks > 1) {
-        size_t items = panels * blocks, used = threads < items ? threads : items;
-        double share = (double)ceil_div(items, used) / (double)items;
-        double time = step_time(work, share, weight_bytes / (double)used) + MEETING;
+        const size_t items = panels * blocks, used = threads < items ? threads : items;
+        const double share = (double)ceil_div(items, used) / (double)items;
+        const double time = step_time(work, share, weight_bytes / (double)used) + MEETING;
         if (time < best.step)
-            best = (ml_plan){ML_PLAN_BY_UNITS, used, time};
+            best = (ml_plan){ML_PLAN_BY_UNITS, used, blocks, time};
     }
     return best;
 }

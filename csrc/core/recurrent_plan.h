@@ -13,13 +13,13 @@ typedef enum {
 typedef struct ml_plan {
     ml_plan_kind kind;
     size_t threads;
-    double step; // microseconds that a step is estimated to take
+    size_t blocks; // of rows, of nearly equal height: at most that of a tile
+    double step;   // microseconds that a step is estimated to take
 } ml_plan;
 
-// The quickest plan for a step of `blocks` blocks of rows by `panels` panels with `work`
-// multiply-adds in all, that reads `weight_bytes` of packed weights, on at most `threads` threads.
-// The bits do not depend on it.
-ml_plan ml_plan_scan(size_t blocks, size_t panels, double work, double weight_bytes,
-                     size_t threads);
+// The quickest plan for a step of `rows` rows by `panels` panels with `work` multiply-adds in all,
+// that reads `weight_bytes` of packed weights, on at most `threads` threads. The bits do not depend
+// on it.
+ml_plan ml_plan_scan(size_t rows, size_t panels, double work, double weight_bytes, size_t threads);
 
 #endif

@@ -17,7 +17,6 @@ typedef struct grid {
     const ml_scan *scan;
     const ml_kernels *kernels;
     ml_packed_shape shape;
-    size_t blocks; // of rows
     ml_plan plan;
     void (*item)(const struct grid *g, size_t panel, size_t block, size_t step);
     int back;
@@ -49,14 +48,6 @@ size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
     return a > b ? a : b;
 }
 
-// Blocks of rows: as high as a tile, and an even number of them where there is more than one, so that
-// two threads have as much to do.
-static size_t row_blocks(size_t B)
-{
-    size_t blocks = (B + ML_TILE_ROWS - 1) / ML_TILE_ROWS;
-    return blocks > 1 ? (blocks + 1) / 2 * 2 : blocks;
-}
-
 // Where an item of a step's grid lies. Row blocks are of nearly equal height.
 typedef struct item {
     size_t panel, unit, units; // units [unit, unit + units)
@@ -69,8 +60,8 @@ static item item_at(const grid *g, size_t panel, size_t block)
     item it = {.panel = panel};
     it.unit = panel * g->shape.unit_width;
     it.units = H - it.unit < g->shape.unit_width ? H - it.unit : g->shape.unit_width;
-    it.row = B * block / g->blocks;
-    it.rows = B * (block + 1) / g->blocks - it.row;
+    it.row = B * block / g->plan.blocks;
+    it.rows = B * (block + 1) / g->plan.blocks - it.row;
     return it;
 }
 
@@ -184,15 +175,15 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
 // panel stays in the cache for all blocks that it multiplies.
 static void step_by_units(const grid *g, size_t rank, size_t size, size_t step)
 {
-    size_t items = g->shape.panels * g->blocks;
+    size_t items = g->shape.panels * g->plan.blocks;
     size_t begin = items * rank / size, end = items * (rank + 1) / size;
     for (size_t index = begin; index < end; index++)
-        g->item(g, index / g->blocks, index % g->blocks, step);
+        g->item(g, index / g->plan.blocks, index % g->plan.blocks, step);
 }
 
 static void step_by_rows(const grid *g, size_t rank, size_t size, size_t step)
 {
-    size_t begin = g->blocks * rank / size, end = g->blocks * (rank + 1) / size;
+    size_t begin = g->plan.blocks * rank / size, end = g->plan.blocks * (rank + 1) / size;
     for (size_t panel = 0; panel < g->shape.panels; panel++)
         for (size_t block = begin; block < end; block++)
             g->item(g, panel, block, step);
@@ -220,7 +211,6 @@ static void run(const ml_scan *scan, ml_packed_shape shape, int back)
     grid g = {.scan = scan,
               .kernels = ml_kernels_get(),
               .shape = shape,
-              .blocks = row_blocks(scan->B),
               .item = back ? backward_item : forward_item,
               .back = back};
     if (back)
@@ -228,7 +218,7 @@ static void run(const ml_scan *scan, ml_packed_shape shape, int back)
     else
         ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
     const double work = (double)scan->B * (double)gates * (double)H * (double)H;
-    g.plan = ml_plan_scan(g.blocks, g.shape.panels, work,
+    g.plan = ml_plan_scan(scan->B, g.shape.panels, work,
                           (double)ml_packed_size(&g.shape) * sizeof(ml_real), ml_usable_threads());
     ml_parallel_team(g.plan.threads, walk, &g);
 }
