@@ -103,7 +103,8 @@ def set_threads(library: str, threads: int) -> None:
     __import__(library).set_num_threads(threads)
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """Return the peak memory of this process so far; NaN where the system does not say."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux: ru_maxrss would count what the parent had before exec
         lines = status.read_text(encoding="ascii").splitlines()
@@ -118,7 +119,7 @@ def _main(library: str, row: str, threads: str) -> None:
     workload = Workload(library, CONFIGURATIONS[row])
     for _ in range(MEMORY_STEPS):
         workload.step()
-    print(json.dumps({"peak_mib": _peak_mib()}))
+    print(json.dumps({"peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":
