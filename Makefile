@@ -17,7 +17,7 @@ BUILD_FILES = setup.py pyproject.toml $(C_FILES) $(TABLES)
 
 export CC
 
-.PHONY: help demo test slow ctest notebooks asan bench fmt lint clean
+.PHONY: help demo test slow ctest neon notebooks asan bench fmt lint clean
 .DEFAULT_GOAL = help
 
 help: ## list the targets
@@ -34,6 +34,9 @@ slow: $(LINKED) ## the tests that take minutes, such as sdist -> wheel -> instal
 
 ctest: ## the tests of the C core: gradients in double precision, no Python needed
 	$(MAKE) --no-print-directory -k -C csrc/tests
+
+neon: ## the C tests on the kernels for arm64, on x86: needs gcc-aarch64-linux-gnu and qemu-user
+	$(MAKE) --no-print-directory -k -C csrc/tests neon
 
 notebooks: $(LINKED) ## execute the notebooks, as the tests do
 	$(BIN)/pytest -m notebook
