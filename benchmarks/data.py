@@ -92,7 +92,7 @@ def measure_loading(name: str) -> dict[str, float]:
     for _ in range(BATCHES):
         next(batches)
     batch = (time.perf_counter() - start) / BATCHES
-    step = time_by_turns({"minilm": Workload("minilm", row)}, 20)["minilm"].median
+    step = time_by_turns({"minilm": Workload("minilm", row)}, 20, 10)["minilm"].median
     return {"batch us": 1e6 * batch, "step us": 1e6 * step, "share": batch / step}
 
 
