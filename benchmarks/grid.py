@@ -17,6 +17,7 @@ from typing import Any
 
 import libraries
 import numpy as np
+import plots
 from configurations import GATES
 from measure import time_by_turns
 from roofline import busy, cpu_name
@@ -91,39 +92,6 @@ def _text(cell: dict[str, Any]) -> str:
     return f"{cell['ratio']:>7.2f}{'!' if cell['ratio'] < 1 else ' '}"
 
 
-def draw(cells: list[dict[str, Any]], sizes: dict[str, list[int]], path: Path) -> None:
-    """Draw a heat map of ratios for each kind and time; 1 is white, above it is blue."""
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    kinds, times = list(dict.fromkeys(cell["kind"] for cell in cells)), sizes["time"]
-    width, height = 0.62 * len(sizes["batch"]) + 1, 0.5 * len(sizes["hidden"]) + 1
-    figure = Figure((width * len(kinds) + 1, height * len(times) + 0.4), layout="constrained")
-    panels = figure.subplots(len(times), len(kinds), sharex=True, sharey=True, squeeze=False)
-    ratio = {(c["kind"], c["time"], c["hidden"], c["batch"]): c["ratio"] for c in cells}
-    for (row, time), (column, kind) in product(enumerate(times), enumerate(kinds)):
-        axis = panels[row, column]
-        values = np.array(
-            [[ratio[kind, time, h, b] for b in sizes["batch"]] for h in sizes["hidden"]]
-        )
-        image = axis.imshow(values, cmap="RdBu", norm=LogNorm(1 / 8, 8), aspect="auto")
-        for (i, j), value in np.ndenumerate(values):
-            weight, colour = ("bold", "black") if value < 1 else ("normal", "black")
-            colour = "white" if not 1 / 3 < value < 3.5 else colour
-            text = f"{value:.2f}" if value < 10 else f"{value:.0f}"
-            axis.text(j, i, text, ha="center", va="center", size=8, weight=weight, color=colour)
-        axis.set_title(f"{kind}, {time} steps", fontsize=10)
-        axis.set_xticks(range(len(sizes["batch"])), sizes["batch"])
-        axis.set_yticks(range(len(sizes["hidden"])), sizes["hidden"])
-        axis.tick_params(length=0)
-    figure.supxlabel("batch", fontsize=10)
-    figure.supylabel("hidden size", fontsize=10)
-    bar = figure.colorbar(image, ax=panels, ticks=[1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8])
-    bar.set_ticklabels(["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    bar.set_label("times as fast as PyTorch")
-    figure.savefig(path, dpi=120)
-
-
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -164,7 +132,7 @@ def main() -> int:
     if "torch" in names:
         print(f"torch is faster in {len(behind)} of {len(cells)} cells")
         if importlib.util.find_spec("matplotlib"):
-            draw(cells, sizes, args.out / "grid.png")
+            plots.draw_grid(cells, sizes, args.out / "grid.png")
     return int(bool(behind))
 
 

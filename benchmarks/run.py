@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import libraries
+import plots
 import table
 from alone import run_alone
 from configurations import CONFIGURATIONS, Configuration
@@ -112,7 +113,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(results, machine, args, rows)
     if importlib.util.find_spec("matplotlib"):
-        table.draw(rows, args.out / "results.png")
+        plots.draw_results(rows, args.out / "results.png")
     return int(any(row.get("same") == "VOID" for row in rows))
 
 

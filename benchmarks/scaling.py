@@ -11,13 +11,14 @@ from typing import Any
 
 import libraries
 import numpy as np
+import plots
 from configurations import GATES, Configuration
 from measure import time_by_turns
 from roofline import busy, cpu_name
 
 POINTS = 5
 WARM_UP = 5
-TITLES = {"batch": "batch B", "time": "time steps T", "vocab": "vocabulary V"}
+AXES = ["batch", "time", "vocab"]
 
 
 def measure_axis(base: Configuration, axis: str, steps: int) -> dict[str, Any]:
@@ -31,29 +32,6 @@ def measure_axis(base: Configuration, axis: str, steps: int) -> dict[str, Any]:
     seconds = [timings[str(size)].median for size in sizes]
     slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     return {"axis": axis, "sizes": sizes, "ms": [1e3 * s for s in seconds], "slope": float(slope)}
-
-
-def draw(results: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Draw the times beside lines of slope 1 through the last of them."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator
-
-    figure = Figure(figsize=(3.6 * len(results), 3.6), layout="constrained")
-    for axis, result in zip(figure.subplots(1, len(results)), results, strict=True):
-        sizes, times = np.array(result["sizes"]), np.array(result["ms"])
-        line = times[-1] * sizes / sizes[-1]
-        axis.loglog(sizes, line, color="#888888", linestyle="--", label="slope 1")
-        label = f"measured, slope {result['slope']:.2f}"
-        axis.loglog(sizes, times, color="#4477aa", marker="o", label=label)
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xticks(sizes, sizes)
-        axis.set_xlabel(TITLES[result["axis"]])
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
-    figure.supylabel("ms a step")
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=120)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -79,7 +57,7 @@ def main() -> None:
     )
     print(f"{cpu_name()}, {args.threads} threads; {base.title}", busy(), sep="\n")
     results = []
-    for axis in TITLES:
+    for axis in AXES:
         result = measure_axis(base, axis, args.steps)
         pairs = zip(result["sizes"], result["ms"], strict=True)
         times = ", ".join(f"{size}: {ms:.2f}" for size, ms in pairs)
@@ -88,7 +66,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "scaling.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if importlib.util.find_spec("matplotlib"):
-        draw(results, base.title, args.out / "scaling.png")
+        plots.draw_scaling(results, base.title, args.out / "scaling.png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""The results for people: a table for the terminal, one for the README, and a picture."""
+"""The results for people: a table for the terminal, and one for the README."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 COLUMNS = [  # title, name of the figure, format
@@ -39,9 +38,6 @@ README_COLUMNS = [
     ("JAX's", "jax MiB", "{:.0f}"),
 ]
 
-COLOURS = {"minilm": "#4477aa", "torch": "#ee6677", "jax": "#ccbb44"}
-NAMES = {"minilm": "minilm", "torch": "PyTorch", "jax": "JAX"}
-
 
 def header() -> str:
     """Return the titles of the columns."""
@@ -68,7 +64,7 @@ def markdown(results: dict[str, Any]) -> str:
 
     Columns of which no row has a figure are left out; void rows are said to be so.
     """
-    rows = [_with_best(row) for row in results["rows"]]
+    rows = [with_best(row) for row in results["rows"]]
     columns = [column for column in README_COLUMNS if any(row.get(column[1]) for row in rows)]
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
@@ -85,7 +81,7 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _with_best(row: dict[str, Any]) -> dict[str, Any]:
+def with_best(row: dict[str, Any]) -> dict[str, Any]:
     """Add the better of torch's two, and say so where a row is void."""
     torches = [row[name] for name in ("torch ms", "fused ms") if name in row]
     void = " (void: losses differ)" if row.get("same") == "VOID" else ""
@@ -95,41 +91,3 @@ def _with_best(row: dict[str, Any]) -> dict[str, Any]:
 def _cell(row: dict[str, Any], name: str, form: str) -> str:
     value = row.get(name)
     return "" if value is None else form.format(value)
-
-
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw how many times faster than the others, and each library's share of the roofline."""
-    from matplotlib.figure import Figure
-
-    rows = [_with_best(row) for row in rows][::-1]
-    faster = {name: [row.get(f"over {name}") for row in rows] for name in ("torch", "jax")}
-    times = {"minilm": "minilm ms", "torch": "torch best ms", "jax": "jax ms"}
-    share = {
-        name: [row["roof ms"] / row[figure] if row.get(figure) else None for row in rows]
-        for name, figure in times.items()
-    }
-    figure = Figure(figsize=(12, 0.75 * len(rows) + 1.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    _bars(left, faster, "times as fast as", "{:.2f}")
-    _bars(right, share, "share of the roofline", "{:.0%}")
-    left.set_yticks(range(len(rows)), [row["title"] for row in rows])
-    figure.savefig(path, dpi=120)
-
-
-def _bars(axis: Any, series: dict[str, list[float | None]], title: str, form: str) -> None:
-    """Draw groups of horizontal bars, one of each series in a group; 1 is marked."""
-    measured = {name: values for name, values in series.items() if any(values)}
-    height = 0.8 / max(len(measured), 1)
-    for number, (name, values) in enumerate(measured.items()):
-        places = [group + 0.4 - (number + 0.5) * height for group in range(len(values))]
-        widths = [value or 0 for value in values]
-        label, colour = NAMES[name], COLOURS[name]
-        bars = axis.barh(places, widths, height=0.9 * height, label=label, color=colour)
-        texts = ["" if value is None else form.format(value) for value in values]
-        axis.bar_label(bars, texts, padding=3, fontsize=8)
-    axis.axvline(1, color="#888888", linewidth=1, zorder=0)
-    axis.set_title(title)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.margins(x=0.12)
-    if measured:
-        axis.legend(frameon=False, loc="lower right")
