@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -103,7 +104,9 @@ def adam(
     """w -= lr / (1 - beta1^t) m / (sqrt(s) / sqrt(1 - beta2^t) + eps)."""
     m = jax.tree.map(lambda mean, grad: BETA1 * mean + (1 - BETA1) * grad, m, grads)
     s = jax.tree.map(lambda mean, grad: BETA2 * mean + (1 - BETA2) * grad * grad, s, grads)
-    rate, root = LEARNING_RATE / (1 - BETA1**t), jnp.sqrt(1 - BETA2**t)
+    # 1 - beta^t is put so that float32 does not round off most of its digits.
+    rate = LEARNING_RATE / -jnp.expm1(t * math.log(BETA1))
+    root = jnp.sqrt(-jnp.expm1(t * math.log(BETA2)))
 
     def update(w: jax.Array, mean: jax.Array, square: jax.Array) -> jax.Array:
         return w - rate * mean / (jnp.sqrt(square) / root + EPS)
