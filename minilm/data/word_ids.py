@@ -82,15 +82,12 @@ class WordIds(dict[str, bytes]):
         return ids
 
     def _cut(self, chunk: str) -> list[int]:
-        if not (_is_plain(chunk) or FAMILIAR.fullmatch(chunk)):
+        get, unknown = self._vocab.get, self._unknown
+        if chunk.isascii() and chunk.isalpha():  # most are: one word, with nothing to cut
+            return [get(chunk.lower() if self._lowercase else chunk, unknown)]
+        if not FAMILIAR.fullmatch(chunk):
             return self._tokenizer.encode(chunk).ids
         if '"' in chunk:
             chunk = self._open_quotes("``", chunk).replace('"', "''")
-        get, unknown = self._vocab.get, self._unknown
         words = self._words(chunk.lower() if self._lowercase else chunk)
         return [get(word, unknown) for word in words]
-
-
-def _is_plain(chunk: str) -> bool:
-    """Tell most of what is `FAMILIAR` in a fraction of the time."""
-    return chunk.isascii() and chunk.isprintable()
