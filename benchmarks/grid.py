@@ -26,9 +26,9 @@ HIDDEN = [32, 64, 128, 256, 512, 1024]
 BATCH = [1, 2, 4, 8, 16, 32, 64, 128]
 TIME = [35, 100]
 QUICK = {"hidden": [32, 128, 512], "batch": [1, 8, 64], "time": [35]}
-MOST, FEWEST = 40, 4  # measured steps of a cell
+MOST, FEWEST = 40, 3  # measured steps of a cell
 LONG = 0.2  # seconds: who takes so long loses nothing by a turn of one step
-WARM_UP = 2
+WARM_UP = 1
 
 
 @dataclass(frozen=True)

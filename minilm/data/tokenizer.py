@@ -36,6 +36,7 @@ UNWANTED_SPACE = "|".join(
 )
 
 PIECE_LENGTH = 4_000  # characters encoded at a time: what is in the works stays in the cache
+SHORT = 20_000  # characters: so few are encoded before the quick way is set up
 
 
 def train_char_tokenizer(text: str) -> Tokenizer:
@@ -146,9 +147,9 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     """
     if (table := _character_table(tokenizer)) is not None:
         return _encode_characters(table, text)
-    if (word_ids := _word_ids(tokenizer)) is not None:
+    if len(text) > SHORT and (word_ids := _word_ids(tokenizer)) is not None:
         parts = [np.frombuffer(word_ids.encode(piece), np.int32) for piece in _pieces(text)]
-        return np.concatenate([np.empty(0, np.int32), *parts], dtype=np.int64)
+        return np.concatenate(parts, dtype=np.int64)
     return np.array(tokenizer.encode_batch_fast([text])[0].ids, np.int64)
 
 

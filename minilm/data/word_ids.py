@@ -41,8 +41,7 @@ CHUNK_END = re.compile("[ \n]")
 # letters, digits or white space, and of their small letters: ASCII, Latin and Cyrillic, and
 # typographic marks.
 FAMILIAR = re.compile(
-    r"[\t-\r -~\u00a0-\u00b1\u00b4-\u00b8\u00ba\u00bb\u00bf-\u012f\u0131-\u024f"
-    r"\u0400-\u0482\u048a-\u04ff\u2010-\u203e]*"
+    r"[\t-\r -~\u00a0-\u012f\u0131-\u024f\u0400-\u0482\u048a-\u04ff\u2010-\u203e]*"
 )
 
 # At most so many chunks are kept, and only short ones: some 100 MB.
