@@ -17,7 +17,7 @@ BUILD_FILES = setup.py pyproject.toml $(C_FILES) $(TABLES)
 
 export CC
 
-.PHONY: help demo test slow ctest notebooks asan bench fmt lint clean
+.PHONY: help demo test slow ctest neon notebooks asan bench grid scaling fmt lint clean
 .DEFAULT_GOAL = help
 
 help: ## list the targets
@@ -35,11 +35,22 @@ slow: $(LINKED) ## the tests that take minutes, such as sdist -> wheel -> instal
 ctest: ## the tests of the C core: gradients in double precision, no Python needed
 	$(MAKE) --no-print-directory -k -C csrc/tests
 
+neon: ## the C tests on the kernels for arm64, on x86: needs gcc-aarch64-linux-gnu and qemu-user
+	$(MAKE) --no-print-directory -k -C csrc/tests neon
+
 notebooks: $(LINKED) ## execute the notebooks, as the tests do
 	$(BIN)/pytest -m notebook
 
-bench: $(VENV)/bench ## time minilm and torch side by side in one run
+bench: $(VENV)/bench ## time training steps of minilm, torch and JAX side by side in one run
 	$(BIN)/python benchmarks/run.py
+
+grid: $(VENV)/bench ## time layers alone against torch; fails where torch is faster
+	$(BIN)/python benchmarks/grid.py
+
+scaling: $(VENV)/bench ## how time grows with sizes, what odd conditions cost, whether data keeps up
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/robust.py
+	$(BIN)/python benchmarks/data.py
 
 fmt: $(VENV)/dev ## rewrite Python and C in the house style
 	$(BIN)/ruff check --fix --exit-zero

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+CHARACTERS = 256  # a smaller vocabulary counts as one of characters
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,34 @@ class Configuration:
     time: int
 
     @property
+    def title(self) -> str:
+        """What the row is, for people who do not know its name."""
+        layers = f"{self.layers} x " if self.layers > 1 else ""
+        kind = "characters" if self.vocab < CHARACTERS else "words"
+        size = f"{self.cell} {layers}{self.hidden}"
+        return f"{size}, {self.vocab:,} {kind}, {self.batch} x {self.time}"
+
+    @property
     def tokens(self) -> int:
         """Tokens in a step."""
         return self.batch * self.time
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The parameters' shapes under PyTorch's names, in the order of the model's."""
+        gates = GATES[self.cell] * self.hidden
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab, self.embed)}
+        for layer, size in enumerate(self._inputs):
+            shapes[f"rnn.weight_ih_l{layer}"] = (gates, size)
+            shapes[f"rnn.weight_hh_l{layer}"] = (gates, self.hidden)
+            shapes[f"rnn.bias_ih_l{layer}"] = (gates,)
+            shapes[f"rnn.bias_hh_l{layer}"] = (gates,)
+        return shapes | {"fc.weight": (self.vocab, self.hidden), "fc.bias": (self.vocab,)}
+
+    @property
     def parameters(self) -> int:
         """Numbers that Adam updates."""
-        gates = GATES[self.cell] * self.hidden
-        recurrent = sum(gates * (size + self.hidden + 2) for size in self._inputs)
-        return self.vocab * (self.embed + self.hidden + 1) + recurrent
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     @property
     def work(self) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from configurations import Configuration
@@ -19,16 +22,23 @@ COPIED = 1 << 25
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates of one run.
+    """What a run was measured on.
 
     Attributes
     ----------
+    cpu, isa : str
+        The processor's name, and minilm's instruction set.
+    threads : int
+        How many each library may use.
     products : dict of str to float
         Of a float32 matrix product in each library, operations a second.
     bandwidth : float
         Of a copy, bytes a second, read and written.
     """
 
+    cpu: str
+    isa: str
+    threads: int
     products: dict[str, float]
     bandwidth: float
 
@@ -39,6 +49,13 @@ class Machine:
         """
         adam = ADAM_BYTES * row.parameters / self.bandwidth
         return row.work / max(self.products.values()) + adam
+
+    def __str__(self) -> str:
+        products = [f"{library} {rate / 1e9:.0f}" for library, rate in self.products.items()]
+        return (
+            f"{self.cpu}, {self.isa}, {self.threads} threads, matrix product "
+            f"{', '.join(products)} GFLOP/s, copy {self.bandwidth / 1e9:.1f} GB/s"
+        )
 
 
 def measure_machine(threads: int, torch: bool) -> Machine:
@@ -51,7 +68,24 @@ def measure_machine(threads: int, torch: bool) -> Machine:
 
         matrix = from_numpy(square)
         products["torch"] = _product_rate(lambda: matrix @ matrix)
-    return Machine(products, _copy_rate(threads))
+    isa = str(_core.config()["isa"])
+    return Machine(cpu_name(), isa, threads, products, _copy_rate(threads))
+
+
+def cpu_name() -> str:
+    """Return what the processor calls itself, or else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def busy() -> str:
+    """Return a warning if other programs want to run, else nothing."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load <= 1:
+        return ""
+    return f"{load:.1f} programs wanted to run in the last minute: these figures are worth little"
 
 
 def _product_rate(product: Callable[[], object]) -> float:

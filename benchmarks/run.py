@@ -1,87 +1,79 @@
-"""Time training steps of minilm and torch side by side; see benchmarks/README.md."""
+"""Time training steps of minilm, torch and JAX side by side; see benchmarks/README.md."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import libraries
+import plots
 import table
+from alone import run_alone
 from configurations import CONFIGURATIONS, Configuration
-from measure import WARM_UP, peak_memory, set_threads, time_by_turns
-from roofline import Machine, measure_machine
-from workload import Workload
+from measure import Timing, time_by_turns
+from roofline import Machine, busy, measure_machine
 
 from minilm import _core
 
+LOSS_STEPS = 50  # whose losses are compared, before the clock runs
 EQUAL = 1e-3  # nats a token: losses that differ by less are those of the same training
 
 
 def measure_row(row: Configuration, machine: Machine, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure one configuration; what needs torch is left out where there is none."""
-    workloads = {"minilm": Workload("minilm", row)}
-    if args.torch:
-        workloads["torch"] = Workload("torch", row)
-        workloads["fused"] = Workload("torch", row, fused=True)
-    timings = time_by_turns(workloads, args.steps)
+    """Measure one configuration in all libraries that there are."""
+    workloads = {name: libraries.build(name, row) for name in args.columns}
+    timings = time_by_turns(workloads, args.steps, LOSS_STEPS)
     ours, roof = timings["minilm"], machine.seconds(row)
-    result: dict[str, Any] = {"row": row.name, "tokens/s": row.tokens / ours.median}
+    result: dict[str, Any] = {
+        "row": row.name,
+        "title": row.title,
+        "tokens/s": row.tokens / ours.median,
+        "roof ms": 1e3 * roof,
+        "of roof": roof / ours.median,
+    }
     for name, timing in timings.items():
         result[f"{name} ms"] = 1e3 * timing.median
         result[f"{name} faults"] = sum(timing.faults) / len(timing.faults)
         result[f"{name} loss"] = timing.losses[-1]
-    result |= {"roof ms": 1e3 * roof, "of roof": roof / ours.median}
-    if args.memory:
-        for library in workloads.keys() - {"fused"}:
-            result[f"{library} MiB"] = peak_memory(library, row, args.threads)
-    if args.torch:
-        rivals = [timings["torch"], timings["fused"]]
-        difference = max(ours.differs_from(rival) for rival in rivals)
-        result |= {
-            "faster": min(rival.median for rival in rivals) / ours.median,
-            "difference": difference,
-            "same": "yes" if difference <= EQUAL else "VOID",
-        }
+        if args.memory and name != "fused":
+            alone = run_alone(name, row.name, "--threads", str(args.threads))
+            result[f"{name} MiB"] = alone["peak MiB"]
+    return result | compare(timings)
+
+
+def compare(timings: dict[str, Timing]) -> dict[str, Any]:
+    """Return how many times faster we are, and whether all trained the same."""
+    ours, rivals = timings["minilm"], timings.keys() - {"minilm"}
+    result: dict[str, Any] = {}
+    if torches := rivals & {"torch", "fused"}:
+        result["over torch"] = min(timings[name].median for name in torches) / ours.median
+    if "jax" in rivals:
+        result["over jax"] = timings["jax"].median / ours.median
+    if rivals:
+        result["difference"] = max(ours.differs_from(timings[name]) for name in rivals)
+        result["same"] = "yes" if result["difference"] <= EQUAL else "VOID"
     return result
 
 
-def describe(machine: Machine, args: argparse.Namespace) -> str:
-    """Return a line on the machine and the conditions of the run."""
-    products = [f"{library} {rate / 1e9:.0f}" for library, rate in machine.products.items()]
-    line = (
-        f"{platform.machine()}, {_core.config()['isa']}, {args.threads} threads, "
-        f"matrix product {', '.join(products)} GFLOP/s, copy {machine.bandwidth / 1e9:.1f} GB/s"
-    )
-    if not args.torch:
-        line += "; without torch"
-    busy = load()
-    if busy > 1:
-        line += f"\n{busy:.1f} other programs want to run: these figures are worth little"
-    return line
-
-
-def load() -> float:
-    """Return how many programs wanted to run in the last minute; 0 where nobody counts."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-
-
-def write_json(path: Path, machine: Machine, results: list[dict[str, Any]]) -> None:
+def write_json(path: Path, machine: Machine, args: argparse.Namespace, rows: list[Any]) -> None:
     """Write all figures, and what they were measured on."""
-    figures = {
-        "machine": vars(machine),
+    results = {
+        "machine": asdict(machine),
+        "versions": libraries.versions(args.columns),
         "config": _core.config(),
-        "steps before the losses": WARM_UP,
+        "steps before the losses": LOSS_STEPS,
+        "measured steps": args.steps,
         "rows": [
-            {name: None if value != value else value for name, value in result.items()}  # NaN
-            for result in results
+            {name: None if value != value else value for name, value in row.items()}  # NaN
+            for row in rows
         ],
     }
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -90,31 +82,39 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
     parser.add_argument("--steps", type=int, default=20, help="measured steps of each, at least")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--no-torch", dest="torch", action="store_false")
+    parser.add_argument("--no-torch", dest="left_out", action="append_const", const="torch")
+    parser.add_argument("--no-jax", dest="left_out", action="append_const", const="jax")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--out", type=Path, default=Path("runs", "bench"), help="folder of results")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the results in --out, measure nothing"
+    )
     args = parser.parse_args()
-    args.torch = args.torch and importlib.util.find_spec("torch") is not None
+    args.columns = libraries.installed(args.left_out)
     return args
 
 
 def main() -> int:
     """Measure, print, write; 1 where a row is void."""
     args = parse_arguments()
-    for library in ["minilm", "torch"] if args.torch else ["minilm"]:
-        set_threads(library, args.threads)
-    machine = measure_machine(args.threads, args.torch)
-    print(describe(machine, args))
+    results = args.out / "results.json"
+    if args.markdown:
+        print(table.markdown(json.loads(results.read_text(encoding="utf-8"))))
+        return 0
+    for name in args.columns:
+        libraries.set_threads(name, args.threads)
+    machine = measure_machine(args.threads, "torch" in args.columns)
+    print(machine, busy(), sep="\n")
     print(table.header())
-    results = []
+    rows = []
     for name in args.rows:
-        results.append(measure_row(CONFIGURATIONS[name], machine, args))
-        print(table.line(results[-1]), flush=True)
+        rows.append(measure_row(CONFIGURATIONS[name], machine, args))
+        print(table.line(rows[-1]), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    write_json(args.out / "results.json", machine, results)
+    write_json(results, machine, args, rows)
     if importlib.util.find_spec("matplotlib"):
-        table.draw(results, args.out / "results.png")
-    return int(any(result.get("same") == "VOID" for result in results))
+        plots.draw_results(rows, args.out / "results.png")
+    return int(any(row.get("same") == "VOID" for row in rows))
 
 
 if __name__ == "__main__":

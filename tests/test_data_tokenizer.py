@@ -19,6 +19,10 @@ No... wait--what's the King’s £5 [sic]; a $3.88 well-known o'clock!
 “Curly”, ‘single’ and the dogs' tails {x} #tag @name
 """
 characters = st.text(st.characters(exclude_categories=["Cs"]))
+words_of_any_kind = st.one_of(
+    characters,
+    st.text(st.sampled_from("aZé1９²'’\"`.,:-([{)$<unk>“\u0301\x1c\x85Σİ_"), max_size=12),
+)
 
 
 # --- characters -----------------------------------------------------------------------------------
@@ -114,10 +118,74 @@ def test_word_encoding_is_the_tokenizers_own(lines: list[str], piece: int) -> No
     tokenizer = train_word_tokenizer(TEXT)
     text = "\n".join(lines)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SHORT", 0)
         patch.setattr(module, "PIECE_LENGTH", piece)
         ids = encode_text(tokenizer, text)
     assert ids.dtype == np.int64
     assert ids.tolist() == tokenizer.encode(text).ids
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(TEXT.split()), words_of_any_kind), max_size=30),
+    st.sampled_from([" ", "\n", "\t", "", "\u2028", "\r\n", "  "]),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_word_encoding_of_any_text(
+    words: list[str], between: str, piece: int, lowercase: bool
+) -> None:
+    from minilm.data import tokenizer as cutting
+    from minilm.data import word_ids
+
+    text = between.join(words)
+    tokenizer = train_word_tokenizer(TEXT + text[: len(text) // 2], lowercase=lowercase)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "SHORT", 0)
+        patch.setattr(cutting, "PIECE_LENGTH", piece)
+        patch.setattr(word_ids, "KEPT", 5)
+        patch.setattr(word_ids, "LONGEST_KEPT", 8)
+        ids = encode_text(tokenizer, text)
+    assert ids.tolist() == tokenizer.encode(text).ids
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_python_cuts_familiar_characters_as_the_tokenizer_does(
+    lowercase: bool, monkeypatch
+) -> None:
+    # A letter, a digit, white space and a mark are cut in different ways: what each character is
+    # can be told from the words that it makes with an a and a 1 on either side.
+    from minilm.data.word_ids import FAMILIAR
+
+    familiar = [c for c in map(chr, range(0x3000)) if FAMILIAR.fullmatch(c)]
+    assert len(familiar) > 800
+    parts = [part for c in familiar for part in (c, f"a{c}a", f"1{c}1", f'{c}"{c}"', f"'{c}'{c}")]
+    text = "\n".join(parts)
+    tokenizer = train_word_tokenizer(text, lowercase=lowercase)
+    monkeypatch.setattr("minilm.data.tokenizer.SHORT", 0)
+    ids = encode_text(tokenizer, text)
+    assert ids.tolist() == tokenizer.encode(text).ids
+    assert len(set(ids.tolist())) > 1000
+
+
+def test_chunks_are_cut_once_and_the_strange_ones_by_the_tokenizer(monkeypatch) -> None:
+    from minilm.data import word_ids
+
+    asked = []
+
+    class Counting(word_ids.WordIds):
+        def _cut(self, chunk: str) -> list[int]:
+            asked.append(chunk)
+            return super()._cut(chunk)
+
+    monkeypatch.setattr("minilm.data.tokenizer.WordIds", Counting)
+    monkeypatch.setattr("minilm.data.tokenizer.SHORT", 0)
+    text = "one two one\none two 東京 one 東京"
+    tokenizer = train_word_tokenizer(text)
+    assert encode_text(tokenizer, text).tolist() == tokenizer.encode(text).ids
+    assert asked == ["one", "two", "\n", "東京"]
+    monkeypatch.undo()
+    assert encode_text(tokenizer, text).tolist() == tokenizer.encode(text).ids  # short: as it is
+    assert len(asked) == 4
 
 
 def test_the_vocabulary_is_limited() -> None:
@@ -176,6 +244,21 @@ def test_other_tokenizers_are_encoded_as_they_do_it() -> None:
     assert encode_text(words, "b a").tolist() == words.encode("b a").ids == [3, 2, 1]
     merges = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")]))
     assert encode_text(merges, "aba").tolist() == merges.encode("aba").ids == [3, 1]
+
+
+def test_tokenizers_that_do_more_are_encoded_as_they_do_it(monkeypatch) -> None:
+    from tokenizers import models
+
+    monkeypatch.setattr("minilm.data.tokenizer.SHORT", 0)
+    words = train_word_tokenizer(TEXT)
+    words.enable_truncation(3)
+    assert encode_text(words, "All : speak , speak").tolist() == words.encode("All : speak").ids
+    words.no_truncation()
+    words.add_tokens(["All :"])
+    assert encode_text(words, "All :").tolist() == words.encode("All :").ids
+    assert len(encode_text(words, "All :")) == 1
+    fused = Tokenizer(models.BPE({"<unk>": 0, "a": 1}, [], unk_token="<unk>", fuse_unk=True))
+    assert encode_text(fused, "xyax").tolist() == fused.encode("xyax").ids == [0, 1, 0]
 
 
 def test_real_text(shakespeare: str) -> None:

@@ -139,8 +139,8 @@ static void run_sweep(sweep s, const char *name, double limit)
 // ---- the tests -----------------------------------------------------------------------------------
 
 static uint32_t stride = 61;
+static uint32_t bend_stride = 1; // where tanh bends, no float is left out
 
-// Where tanh bends, no float is left out.
 static void test_tanh(void)
 {
     const float low = 0x1p-13f, high = 9.1f;
@@ -148,7 +148,7 @@ static void test_tanh(void)
     const struct {
         float first, last;
         uint32_t stride;
-    } part[] = {{FLT_MIN, low, stride}, {low, high, 1}, {high, INFINITY, stride}};
+    } part[] = {{FLT_MIN, low, stride}, {low, high, bend_stride}, {high, INFINITY, stride}};
     for (size_t i = 0; i < 3; i++) {
         s.first = to_bits(part[i].first);
         s.last = to_bits(part[i].last);
@@ -240,6 +240,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "all") == 0)
         stride = 1;
+    if (argc > 1 && strcmp(argv[1], "few") == 0) // for machines that are emulated
+        stride = 6007, bend_stride = 61;
     RUN(test_special_values);
     RUN(test_tiny_numbers);
     RUN(test_tanh);

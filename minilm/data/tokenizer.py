@@ -17,27 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minilm.data.vocab import UNKNOWN
+from minilm.data.word_ids import CHUNK_END, OPENING_QUOTE, WORD, WordIds
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from tokenizers.models import Model
-
-# What is one token at the level of words, tried in this order. Line ends are tokens, all other
-# white space only separates. An apostrophe belongs to the word: don't, 'tis, o'clock.
-WORD = "|".join(
-    [
-        UNKNOWN,  # some corpora spell it out
-        r"\n",
-        "``|''",  # straight double quotes, told apart by OPENING_QUOTE
-        r"\d+(?:[.,:]\d+)+(?!\w)",  # 3.88, 1,000, 10:30
-        r"['’]?\w+(?:['’\-]\w+)*",
-        r"\.{2,}|-{2,}",
-        r"[^\w\s]",
-    ]
-)
-
-# A straight double quote with a space, a line's start or a bracket before it.
-OPENING_QUOTE = r'(?<![^\s(\[{])"(?=\S)'
 
 # Spaces that decoding drops from the tokens joined by spaces.
 UNWANTED_SPACE = "|".join(
@@ -51,7 +35,8 @@ UNWANTED_SPACE = "|".join(
     ]
 )
 
-PIECE_LENGTH = 10_000  # characters encoded as one item; several go to several threads
+PIECE_LENGTH = 4_000  # characters encoded at a time: what is in the works stays in the cache
+SHORT = 20_000  # characters: so few are encoded before the quick way is set up
 
 
 def train_char_tokenizer(text: str) -> Tokenizer:
@@ -151,7 +136,7 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
-        Any; those of this module are quick on megabytes.
+        Any; those of this module take some seconds for 100 MB, and little memory beside the ids.
     text : str
         What to encode.
 
@@ -161,11 +146,11 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
         Ids ``(tokens,)``: those of ``tokenizer.encode(text).ids``.
     """
     if (table := _character_table(tokenizer)) is not None:
-        points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-        return np.take(table, points, mode="clip")
-    pieces = list(_pieces(text)) if _cuts_at_line_ends(tokenizer) else []
-    encodings = tokenizer.encode_batch_fast(pieces or [text])
-    return np.concatenate([np.array(encoding.ids, np.int64) for encoding in encodings])
+        return _encode_characters(table, text)
+    if len(text) > SHORT and (word_ids := _word_ids(tokenizer)) is not None:
+        parts = [np.frombuffer(word_ids.encode(piece), np.int32) for piece in _pieces(text)]
+        return np.concatenate(parts, dtype=np.int64)
+    return np.array(tokenizer.encode_batch_fast([text])[0].ids, np.int64)
 
 
 def _word_pipeline(model: Model, lowercase: bool) -> Tokenizer:
@@ -193,21 +178,46 @@ def _word_pipeline(model: Model, lowercase: bool) -> Tokenizer:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text at line ends, where no token of ours goes across."""
+    """Cut a text at spaces and line ends, where no token of ours goes across."""
     start = 0
     while start < len(text):
-        end = text.find("\n", start + PIECE_LENGTH) + 1 or len(text)
+        found = CHUNK_END.search(text, start + PIECE_LENGTH)
+        end = found.end() if found else len(text)
         yield text[start:end]
         start = end
 
 
-def _cuts_at_line_ends(tokenizer: Tokenizer) -> bool:
-    """Tell whether encoding line by line gives the same, as it does with our words."""
-    from tokenizers import Regex
-    from tokenizers.pre_tokenizers import Split
+def _word_ids(tokenizer: Tokenizer) -> WordIds | None:
+    """Return the quick way to the same ids; None if the tokenizer does not just cut our words."""
+    from tokenizers.models import WordLevel
 
-    ours = Split(Regex(WORD), "removed", invert=True)
-    return repr(tokenizer.pre_tokenizer) == repr(ours) and tokenizer.post_processor is None
+    model = tokenizer.model
+    if not isinstance(model, WordLevel) or not _adds_nothing(tokenizer):
+        return None
+    if tokenizer.token_to_id(model.unk_token) is None:
+        return None
+    for lowercase in (False, True):
+        ours = _word_pipeline(model, lowercase)
+        if repr(ours.normalizer) == repr(tokenizer.normalizer) and (
+            repr(ours.pre_tokenizer) == repr(tokenizer.pre_tokenizer)
+        ):
+            return WordIds(tokenizer, lowercase)
+    return None
+
+
+def _adds_nothing(tokenizer: Tokenizer) -> bool:
+    """Tell whether the ids are those of the model, with none added and none left out."""
+    more = tokenizer.post_processor, tokenizer.truncation, tokenizer.padding
+    return not tokenizer.get_added_tokens_decoder() and all(part is None for part in more)
+
+
+def _encode_characters(table: np.ndarray, text: str) -> np.ndarray:
+    ids = np.empty(len(text), np.int64)
+    for start in range(0, len(text), PIECE_LENGTH):
+        piece = text[start : start + PIECE_LENGTH]
+        points = np.frombuffer(piece.encode("utf-32-le"), "<u4")
+        np.take(table, points, mode="clip", out=ids[start : start + len(piece)])
+    return ids
 
 
 def _character_table(tokenizer: Tokenizer) -> np.ndarray | None:
@@ -218,12 +228,13 @@ def _character_table(tokenizer: Tokenizer) -> np.ndarray | None:
     from tokenizers.models import BPE
 
     model = tokenizer.model
-    more = tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor
-    if not isinstance(model, BPE) or any(part is not None for part in more):
+    if not isinstance(model, BPE) or model.fuse_unk or not _adds_nothing(tokenizer):
+        return None
+    if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is not None:
         return None
     vocab = tokenizer.get_vocab()
     unknown = vocab.pop(UNKNOWN, None)
-    if unknown is None or tokenizer.get_added_tokens_decoder() or max(map(len, vocab)) > 1:
+    if unknown is None or max(map(len, vocab)) > 1:
         return None
     points = np.array([ord(token) for token in vocab])
     table = np.full(points.max() + 2, unknown, np.int64)
