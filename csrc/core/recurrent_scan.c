@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "packed.h"
+#include "platform.h"
 #include "pool.h"
 #include "recurrent_layout.h"
 #include "recurrent_plan.h"
@@ -90,6 +91,19 @@ static ml_real *row_of(const ml_rows *rows, size_t t, const item *it)
                               : rows->data + t * rows->time + it->row * rows->batch + it->unit;
 }
 
+// Asks for what a cell will read or write while the product before it runs: `count` pieces of the
+// item's units, `apart` numbers from one to the next, in each of its rows. They are short and far
+// apart, so the processor does not foresee them.
+static void prefetch(const item *it, const ml_real *first, size_t row, size_t count, size_t apart)
+{
+    if (first == NULL)
+        return;
+    for (size_t i = 0; i < it->rows; i++)
+        for (size_t piece = 0; piece < count; piece++)
+            for (size_t u = 0; u < it->units; u += 64 / sizeof *first)
+                ML_PREFETCH(first + i * row + piece * apart + u);
+}
+
 // ---- forward ----------------------------------------------------------------------------------
 
 static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
@@ -103,10 +117,6 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
     ml_real tile[ML_TILE_SIZE];
     const size_t tile_row = g->shape.gates * g->shape.unit_width;
 
-    if (step == 0 && s->from_zero)
-        memset(tile, 0, it->rows * tile_row * sizeof *tile);
-    else
-        multiply(g, it, s->memory.h + before, H, tile);
     ml_cell_forward cell = {
         .rows = it->rows,
         .units = it->units,
@@ -123,6 +133,15 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
         .y = row_of(&s->y, t, it),
         .y_row = s->y.batch,
     };
+    prefetch(it, cell.gates, S * H, S, H);
+    prefetch(it, cell.h, H, 1, 0);
+    prefetch(it, cell.y, cell.y_row, 1, 0);
+    prefetch(it, cell.c_prev, H, 1, 0);
+    prefetch(it, cell.c, H, 1, 0);
+    if (step == 0 && s->from_zero)
+        memset(tile, 0, it->rows * tile_row * sizeof *tile);
+    else
+        multiply(g, it, s->memory.h + before, H, tile);
     for (size_t i = 0; i < it->rows; i++)
         cell.x[i] = s->ids == NULL ? cell.gates + i * S * H
                                    : s->table + (size_t)s->ids[t * B + it->row + i] * S * H + it->unit;
@@ -155,6 +174,13 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
         .carry = s->carry + state,
         .dgates = s->dgates + gates,
     };
+    prefetch(it, cell.gates, S * H, S, H);
+    prefetch(it, cell.dgates, S * H, S, H);
+    prefetch(it, cell.dy, cell.dy_row, 1, 0);
+    prefetch(it, cell.h_prev, H, 1, 0);
+    prefetch(it, cell.carry, H, 1, 0);
+    prefetch(it, cell.c, H, 1, 0);
+    prefetch(it, cell.c_prev, H, 1, 0);
     if (step + 1 < s->T) {
         // dh_t = dgates_{t+1} W_hh
         const ml_real *next =
