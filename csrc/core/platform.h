@@ -22,24 +22,29 @@ typedef pthread_cond_t ml_cond;
 #define ML_COND_INIT PTHREAD_COND_INITIALIZER
 #endif
 
-// ML_PREFETCH asks for the cache line of an address; it may lie anywhere, and nothing is read.
+// ML_PREFETCH asks for the cache line of an address, ML_PREFETCH_FAR only as far as the second-level
+// cache; the address may lie anywhere, and nothing is read.
 #if defined(_MSC_VER)
 #include <intrin.h>
 #define ML_INLINE static __forceinline
 #define ML_RESTRICT __restrict
 #if defined(_M_X64)
 #define ML_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#define ML_PREFETCH_FAR(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
 #else
 #define ML_PREFETCH(address) __prefetch(address)
+#define ML_PREFETCH_FAR(address) __prefetch(address)
 #endif
 #elif defined(__GNUC__)
 #define ML_INLINE static inline __attribute__((always_inline))
 #define ML_RESTRICT restrict
 #define ML_PREFETCH(address) __builtin_prefetch(address)
+#define ML_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 2)
 #else
 #define ML_INLINE static inline
 #define ML_RESTRICT restrict
 #define ML_PREFETCH(address) ((void)(address))
+#define ML_PREFETCH_FAR(address) ((void)(address))
 #endif
 
 // Starts a thread; 0, or -1 where the system refuses one.

@@ -51,19 +51,31 @@ size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
 
 // Where an item of a step's grid lies. Row blocks are of nearly equal height.
 typedef struct item {
-    size_t panel, unit, units; // units [unit, unit + units)
+    size_t panel, block;
+    size_t unit, units; // units [unit, unit + units)
     size_t row, rows;          // rows [row, row + rows)
 } item;
 
 static item item_at(const grid *g, size_t panel, size_t block)
 {
     size_t B = g->scan->B, H = g->scan->H;
-    item it = {.panel = panel};
+    item it = {.panel = panel, .block = block};
     it.unit = panel * g->shape.unit_width;
     it.units = H - it.unit < g->shape.unit_width ? H - it.unit : g->shape.unit_width;
     it.row = B * block / g->plan.blocks;
     it.rows = B * (block + 1) / g->plan.blocks - it.row;
     return it;
+}
+
+// The item's share of the panel after its own, to be fetched while its own is multiplied; NULL
+// behind the end.
+static const ml_real *next_panel(const grid *g, const item *it)
+{
+    const size_t share = g->shape.depth * (64 / sizeof(ml_real));
+    const size_t first = it->block * share;
+    if (it->panel + 1 == g->shape.panels || first + share > g->shape.panel_size)
+        return NULL;
+    return g->scan->packed + (it->panel + 1) * g->shape.panel_size + first;
 }
 
 // tile (rows, vectors * lanes) = a (rows, depth) times the item's panel
@@ -81,6 +93,7 @@ static void multiply(const grid *g, const item *it, const ml_real *a, size_t lda
         .panel_row = width,
         .c = tile,
         .c_row = width,
+        .ahead = next_panel(g, it),
     };
     g->kernels->panel_product(&product);
 }

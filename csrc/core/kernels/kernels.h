@@ -28,6 +28,8 @@ typedef struct ml_panel_product {
     size_t init_row;     // 0: the same row for all, a bias
     ml_real *c;
     size_t c_row;
+    // What is needed soon: a cache line of it for each k is brought nearer meanwhile; NULL: nothing.
+    const ml_real *ahead;
 } ml_panel_product;
 
 // One time step of a cell for some rows (of the batch) and some units: what stands after the

@@ -42,8 +42,13 @@ ML_INLINE void block(const ml_panel_product *p, size_t rows, size_t width, size_
     }
     const ml_real *panel = p->panel + at;
     const size_t panel_row = p->panel_row, a_k = p->a_k;
+    // Without an `ahead`, the first line of the panel is asked for again and again.
+    const ml_real *ahead = p->ahead != NULL ? p->ahead : panel;
+    const size_t ahead_step = p->ahead != NULL ? 64 / sizeof *ahead : 0;
     size_t k_at = 0;
     for (size_t k = 0; k < p->depth; k++) {
+        ML_PREFETCH_FAR(ahead);
+        ahead += ahead_step;
         vec column[WIDTH];
         for (size_t j = 0; j < width; j++)
             column[j] = v_load(panel + j * ML_LANES);
