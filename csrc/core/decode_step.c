@@ -1,0 +1,368 @@
+// Reading and writing tokens with packed weights.
+//
+//     x = embedding[id]; in each layer: sums = b + W_ih x + W_hh h, h = cell(sums), x = h
+//     logits = W h + b of the head
+//
+// A thread takes the same panels of every matrix at every token, so that they stay in its cache, and
+// all meet at one barrier a layer. A panel is gone through once a token for all texts side by side.
+#include "decode.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "decode_layout.h"
+#include "pool.h"
+#include "workspace.h"
+
+// Multiply-adds of a token that are worth a thread, with the barriers that it costs.
+enum { THREAD_WORK = 1 << 16 };
+
+typedef struct decode_run {
+    const ml_decoder *d;
+    const ml_texts *texts;
+    size_t begin, end;    // positions that are read
+    ml_real *h;           // (2, layers, batch, padded): of this token and the one before, by turns
+    ml_real *c;           // (layers, batch, padded), lstm
+    int16_t *h_levels;    // like h, in int8
+    int16_t *x_levels;    // (batch, E rounded up to even), in int8 without a table
+    ml_real *logits;      // (batch, row, V) of all that is read, or (batch, V) to draw from, or NULL
+    const ml_writing *writing; // NULL: only read
+    void *workspace;           // of the sampler
+    int code;                  // of what was drawn last
+    int ended;                 // all texts have
+    ml_error *err;
+} decode_run;
+
+// ---- where things lie -------------------------------------------------------------------------
+
+static size_t even(size_t n) { return n + n % 2; }
+
+static size_t id_at(const decode_run *r, size_t text, size_t position)
+{
+    return (size_t)r->texts->ids[text * r->texts->row + position];
+}
+
+// h of a layer and text at a position, as a place in the arrays h and h_levels. The state before the
+// first position counts as that of position begin - 1.
+static size_t h_at(const decode_run *r, size_t after, size_t layer, size_t text)
+{
+    size_t turn = after % 2; // positions read so far
+    return ((turn * r->d->layers + layer) * r->texts->batch + text) * r->d->padded;
+}
+
+static ml_real *logits_at(const decode_run *r, size_t text, size_t position)
+{
+    size_t at = r->writing != NULL ? text : text * r->texts->row + position;
+    return r->logits + at * r->d->vocab;
+}
+
+static ml_operand h_operand(const decode_run *r, size_t at)
+{
+    return (ml_operand){r->h + at, r->d->int8 ? r->h_levels + at : NULL, (ml_real)1 / ML_LEVELS};
+}
+
+// What the layer multiplies by W_ih.
+static ml_operand input_operand(const decode_run *r, size_t position, size_t layer, size_t text)
+{
+    const ml_decoder *d = r->d;
+    if (layer > 0)
+        return h_operand(r, h_at(r, position - r->begin + 1, layer - 1, text));
+    size_t id = id_at(r, text, position);
+    if (d->int8)
+        return (ml_operand){NULL, r->x_levels + text * even(d->embed), d->embedding_steps[id]};
+    return (ml_operand){d->embedding + id * d->embed, NULL, 0};
+}
+
+// ---- a token ----------------------------------------------------------------------------------
+
+typedef struct team_part {
+    ml_team *team;
+    size_t rank, size;
+} team_part;
+
+static size_t part_begin(const team_part *part, size_t panels)
+{
+    return panels * part->rank / part->size;
+}
+static size_t part_end(const team_part *part, size_t panels)
+{
+    return panels * (part->rank + 1) / part->size;
+}
+
+static void run_cell(const decode_run *r, size_t units, const ml_real *sums, ml_real *state,
+                     ml_real *h)
+{
+    const ml_kernels *kernels = ml_kernels_get();
+    if (r->d->cell->has_c)
+        kernels->decode_lstm(units, sums, state, h);
+    else if (r->d->cell->columns == 1)
+        kernels->decode_rnn(units, sums, state, h);
+    else
+        kernels->decode_gru(units, sums, state, h);
+}
+
+// The units of one panel of a layer, for one text.
+static void step_panel(const decode_run *r, size_t position, size_t l, size_t panel, size_t text)
+{
+    const ml_decoder *d = r->d;
+    const decode_layer *layer = &d->layer[l];
+    const decode_cell *cell = d->cell;
+    size_t first = ml_matvec_first(&layer->recurrent, panel);
+    size_t units = ml_matvec_units(&layer->recurrent, panel);
+    ml_real sums[ML_PANEL_VECTORS * ML_MAX_LANES];
+    const ml_real *start = layer->bias;
+    if (l == 0 && d->table != NULL)
+        start = d->table + id_at(r, text, position) * cell->columns * d->padded;
+    memcpy(sums, start + cell->columns * first, cell->columns * units * sizeof *sums);
+
+    if (layer->input.panels > 0) {
+        ml_operand x = input_operand(r, position, l, text);
+        ml_matvec_product(&layer->input, panel, &x, sums + cell->input_at * units);
+    }
+    size_t before = h_at(r, position - r->begin, l, text);
+    size_t after = h_at(r, position - r->begin + 1, l, text);
+    ml_operand h = h_operand(r, before);
+    ml_matvec_product(&layer->recurrent, panel, &h, sums + cell->recurrent_at * units);
+
+    ml_real *state = r->h + before + first;
+    if (cell->has_c)
+        state = r->c + (l * r->texts->batch + text) * d->padded + first;
+    run_cell(r, units, sums, state, r->h + after + first);
+    if (d->int8)
+        ml_kernels_get()->to_levels(units, r->h + after + first, ML_LEVELS,
+                                    r->h_levels + after + first);
+}
+
+static void step_head(const decode_run *r, size_t position, size_t panel, size_t text)
+{
+    const ml_decoder *d = r->d;
+    size_t first = ml_matvec_first(&d->head, panel), units = ml_matvec_units(&d->head, panel);
+    ml_real sums[ML_PANEL_VECTORS * ML_MAX_LANES];
+    memcpy(sums, d->head_bias + first, units * sizeof *sums);
+    ml_operand h = h_operand(r, h_at(r, position - r->begin + 1, d->layers - 1, text));
+    ml_matvec_product(&d->head, panel, &h, sums);
+    size_t real_units = units < d->vocab - first ? units : d->vocab - first;
+    memcpy(logits_at(r, text, position) + first, sums, real_units * sizeof *sums);
+}
+
+// The vectors of the tokens as levels, for a first layer that multiplies them in int8.
+static void widen_embeddings(const decode_run *r, size_t position)
+{
+    const ml_decoder *d = r->d;
+    for (size_t text = 0; text < r->texts->batch; text++) {
+        const int8_t *row = d->embedding_int8 + id_at(r, text, position) * d->embed;
+        int16_t *levels = r->x_levels + text * even(d->embed);
+        for (size_t i = 0; i < d->embed; i++)
+            levels[i] = row[i];
+        if (d->embed % 2 != 0)
+            levels[d->embed] = 0;
+    }
+}
+
+static void step(const decode_run *r, size_t position, const team_part *part)
+{
+    const ml_decoder *d = r->d;
+    if (d->embedding_int8 != NULL) {
+        if (part->rank == 0)
+            widen_embeddings(r, position);
+        ml_team_barrier(part->team);
+    }
+    for (size_t l = 0; l < d->layers; l++) {
+        size_t panels = d->layer[l].recurrent.panels;
+        for (size_t p = part_begin(part, panels); p < part_end(part, panels); p++)
+            for (size_t text = 0; text < r->texts->batch; text++)
+                step_panel(r, position, l, p, text);
+        ml_team_barrier(part->team);
+    }
+    if (r->logits == NULL)
+        return;
+    for (size_t p = part_begin(part, d->head.panels); p < part_end(part, d->head.panels); p++)
+        for (size_t text = 0; text < r->texts->batch; text++)
+            step_head(r, position, p, text);
+    ml_team_barrier(part->team);
+}
+
+// ---- drawing ----------------------------------------------------------------------------------
+
+static int draw_one(const decode_run *r, size_t position, size_t text, size_t *token)
+{
+    const ml_writing *w = r->writing;
+    ml_real *logits = logits_at(r, text, position);
+    for (size_t i = 0; i < w->suppressions; i++)
+        logits[w->suppressed[i]] = -(ml_real)INFINITY;
+    return ml_sample_in(logits, r->d->vocab, &w->sampler, w->seed + text,
+                        w->offset + (position - r->begin), r->workspace, token, r->err);
+}
+
+// Writes the id after `position` in each text.
+static void draw(decode_run *r, size_t position)
+{
+    const ml_writing *w = r->writing;
+    r->ended = w->end_id >= 0;
+    for (size_t text = 0; text < r->texts->batch; text++) {
+        size_t token = (size_t)w->end_id;
+        if (w->end_id < 0 || !w->ended[text]) {
+            r->code = draw_one(r, position, text, &token);
+            if (r->code != ML_OK)
+                return;
+            if (w->end_id >= 0)
+                w->ended[text] = (int64_t)token == w->end_id;
+        }
+        r->texts->ids[text * r->texts->row + position + 1] = (int64_t)token;
+        r->ended = r->ended && w->ended[text];
+    }
+}
+
+static void walk(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    decode_run *r = ctx;
+    const team_part part = {team, rank, size};
+    for (size_t position = r->begin; position < r->end; position++) {
+        step(r, position, &part);
+        if (r->writing == NULL)
+            continue;
+        if (rank == 0) {
+            draw(r, position);
+            if (r->code != ML_OK || r->ended)
+                r->end = position + 1;
+        }
+        ml_team_barrier(team);
+        // No thread writes `end` again before the others have read it: there is a layer's barrier.
+    }
+}
+
+// ---- memory and states ------------------------------------------------------------------------
+
+static void *take_bytes(ml_arena *arena, size_t a, size_t b, size_t size)
+{
+    return ml_arena_array(arena, a, b, (size + sizeof(ml_real) - 1) / sizeof(ml_real));
+}
+
+// Lays out what a run needs; with a base of NULL it only counts.
+static void lay_out(decode_run *r, ml_arena *arena)
+{
+    const ml_decoder *d = r->d;
+    size_t batch = r->texts->batch;
+    r->h = ml_arena_array(arena, 2 * d->layers, batch, d->padded);
+    if (d->cell->has_c)
+        r->c = ml_arena_array(arena, d->layers, batch, d->padded);
+    if (d->int8)
+        r->h_levels = take_bytes(arena, 2 * d->layers, batch, d->padded * sizeof(int16_t));
+    if (d->embedding_int8 != NULL)
+        r->x_levels = take_bytes(arena, batch, even(d->embed), sizeof(int16_t));
+    if (r->writing != NULL) {
+        r->logits = ml_arena_array(arena, batch, d->vocab, 1);
+        r->workspace = take_bytes(arena, 1, 1, ml_sample_workspace(d->vocab));
+    }
+}
+
+static int check_state(const ml_real *state, size_t n, const char *name, ml_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(state[i]))
+            return ml_fail(err, ML_ERR_VALUE,
+                           "%s: expected finite numbers, got %g at %zu; has training diverged?",
+                           name, (double)state[i], i);
+    return ML_OK;
+}
+
+// From (rows, hidden) to (rows, padded) and back.
+static void pad_rows(size_t rows, size_t hidden, size_t padded, const ml_real *from, ml_real *to)
+{
+    memset(to, 0, rows * padded * sizeof *to);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(to + i * padded, from + i * hidden, hidden * sizeof *to);
+}
+
+static void unpad_rows(size_t rows, size_t hidden, size_t padded, const ml_real *from, ml_real *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        memcpy(to + i * hidden, from + i * padded, hidden * sizeof *to);
+}
+
+static int take_states(decode_run *r)
+{
+    const ml_decoder *d = r->d;
+    const ml_texts *texts = r->texts;
+    size_t rows = d->layers * texts->batch;
+    int code = check_state(texts->h, rows * d->hidden, "h", r->err);
+    if (code == ML_OK && d->cell->has_c)
+        code = check_state(texts->c, rows * d->hidden, "c", r->err);
+    if (code != ML_OK)
+        return code;
+    pad_rows(rows, d->hidden, d->padded, texts->h, r->h);
+    if (d->cell->has_c)
+        pad_rows(rows, d->hidden, d->padded, texts->c, r->c);
+    if (d->int8)
+        ml_kernels_get()->to_levels(rows * d->padded, r->h, ML_LEVELS, r->h_levels);
+    return ML_OK;
+}
+
+static void give_states(const decode_run *r)
+{
+    const ml_decoder *d = r->d;
+    size_t rows = d->layers * r->texts->batch;
+    unpad_rows(rows, d->hidden, d->padded, r->h + h_at(r, r->end - r->begin, 0, 0), r->texts->h);
+    if (d->cell->has_c)
+        unpad_rows(rows, d->hidden, d->padded, r->c, r->texts->c);
+}
+
+static int run(decode_run *r)
+{
+    ml_arena count = {0};
+    lay_out(r, &count);
+    void *block = count.overflow ? NULL : ml_buffer_acquire(count.used);
+    if (block == NULL)
+        return ml_fail(r->err, ML_ERR_MEMORY, "decoder: no memory for %zu texts side by side",
+                       r->texts->batch);
+    ml_arena arena = {.base = block};
+    lay_out(r, &arena);
+    int code = take_states(r);
+    if (code == ML_OK) {
+        ml_parallel_team(1 + ml_decoder_work(r->d) * r->texts->batch / THREAD_WORK, walk, r);
+        code = r->code;
+    }
+    if (code == ML_OK)
+        give_states(r);
+    ml_buffer_release(block);
+    return code;
+}
+
+// ---- public -----------------------------------------------------------------------------------
+
+static int check_ids(const ml_decoder *d, const ml_texts *texts, size_t begin, size_t end,
+                     ml_error *err)
+{
+    for (size_t text = 0; text < texts->batch; text++)
+        for (size_t t = begin; t < end; t++) {
+            int64_t id = texts->ids[text * texts->row + t];
+            if (id < 0 || (uint64_t)id >= d->vocab)
+                return ml_fail(err, ML_ERR_INDEX,
+                               "ids[%zu, %zu]: expected 0 to %zu, one of the vocabulary, got %lld; "
+                               "is it another model's tokenizer?",
+                               text, t, d->vocab - 1, (long long)id);
+        }
+    return ML_OK;
+}
+
+int ml_decoder_read(const ml_decoder *d, const ml_texts *texts, size_t begin, size_t end,
+                    ml_real *logits, ml_error *err)
+{
+    if (check_ids(d, texts, begin, end, err) != ML_OK)
+        return err->code;
+    decode_run r = {.d = d, .texts = texts, .begin = begin, .end = end, .err = err};
+    r.logits = logits;
+    return run(&r);
+}
+
+int ml_decoder_write(const ml_decoder *d, const ml_texts *texts, const ml_writing *writing,
+                     size_t begin, size_t end, size_t *written, ml_error *err)
+{
+    if (check_ids(d, texts, begin - 1, begin, err) != ML_OK)
+        return err->code;
+    decode_run r = {.d = d, .texts = texts, .begin = begin - 1, .end = end - 1, .err = err};
+    r.writing = writing;
+    int code = run(&r);
+    *written = r.end + 1;
+    return code;
+}
