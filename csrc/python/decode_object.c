@@ -9,23 +9,16 @@ typedef struct DecoderObject {
     PyObject_HEAD
     ml_decoder *decoder;
     size_t vocab, hidden, layers, states; // states: 1, or 2 for an LSTM
-    int int8;
 } DecoderObject;
 
 // ---- making one -------------------------------------------------------------------------------
 
-enum { LAYER_WEIGHTS = 4, MOST_LAYERS = 64, MODEL_WEIGHTS = 3 };
+enum { LAYER_WEIGHTS = 4 };
 
-// Arrays that must live until the weights are copied.
-typedef struct weight_arrays {
-    PyArrayObject *array[MODEL_WEIGHTS + LAYER_WEIGHTS * MOST_LAYERS]; // owned
-    size_t count;
-} weight_arrays;
-
-// The numbers of an array of this shape, kept alive in `all`; a size of 0 takes any, and is set.
-// None gives NULL where that is allowed.
-static int take_weight(weight_arrays *all, PyObject *object, const char *name, int ndim,
-                       size_t *shape, int optional, const float **data)
+// The numbers of an array of this shape, which the list `alive` keeps; a size of 0 takes any, and is
+// set. None gives NULL where that is allowed.
+static int take_weight(PyObject *alive, PyObject *object, const char *name, int ndim, size_t *shape,
+                       int optional, const float **data)
 {
     *data = NULL;
     if (optional && object == Py_None)
@@ -33,7 +26,10 @@ static int take_weight(weight_arrays *all, PyObject *object, const char *name, i
     PyArrayObject *array = ml_as_reals(object, name, ndim == 1 ? "(out,)" : "(out, in)");
     if (array == NULL)
         return -1;
-    all->array[all->count++] = array;
+    int code = PyList_Append(alive, (PyObject *)array);
+    Py_DECREF(array);
+    if (code != 0)
+        return -1;
     if (PyArray_NDIM(array) == ndim)
         for (int i = 0; i < ndim; i++)
             if (shape[i] == 0)
@@ -44,7 +40,7 @@ static int take_weight(weight_arrays *all, PyObject *object, const char *name, i
     return 0;
 }
 
-static int take_layer(weight_arrays *all, PyObject *tuple, size_t gates, size_t inputs,
+static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inputs,
                       size_t hidden, ml_decoder_layer *layer)
 {
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
@@ -57,7 +53,7 @@ static int take_layer(weight_arrays *all, PyObject *tuple, size_t gates, size_t 
     }
     for (int i = 0; i < LAYER_WEIGHTS; i++) {
         size_t shape[2] = {gates * hidden, i == 0 ? inputs : hidden};
-        if (take_weight(all, PyTuple_GET_ITEM(tuple, i), names[i], i < 2 ? 2 : 1, shape, i >= 2,
+        if (take_weight(alive, PyTuple_GET_ITEM(tuple, i), names[i], i < 2 ? 2 : 1, shape, i >= 2,
                         into[i]) != 0)
             return -1;
     }
@@ -81,31 +77,25 @@ static size_t gates_of(const char *cell)
     return strcmp(cell, "lstm") == 0 ? 4 : strcmp(cell, "gru") == 0 ? 3 : 1;
 }
 
-// Reads all weights and packs them; returns 0, or -1 with an exception.
-static int pack_all(weight_arrays *all, new_call *call, PyObject *embedding, PyObject *layers,
-                    PyObject *head, PyObject *head_bias)
+// Reads all weights and packs them; `layer` has room for all layers. 0, or -1 with an exception.
+static int pack_all(PyObject *alive, new_call *call, PyObject *const objects[3], PyObject *layers,
+                    ml_decoder_layer *layer)
 {
-    ml_decoder_layer layer[MOST_LAYERS];
     ml_decoder_weights *w = &call->weights;
     size_t table[2] = {0, 0};
     w->layers = (size_t)PyTuple_GET_SIZE(layers);
     w->layer = layer;
-    if (w->layers < 1 || w->layers > MOST_LAYERS) {
-        PyErr_Format(PyExc_ValueError, "layers: expected 1 to %d of them, got %zu", MOST_LAYERS,
-                     w->layers);
-        return -1;
-    }
-    if (take_weight(all, embedding, "embedding", 2, table, 0, &w->embedding) != 0)
+    if (take_weight(alive, objects[0], "embedding", 2, table, 0, &w->embedding) != 0)
         return -1;
     w->vocab = table[0];
     w->embed = table[1];
     size_t head_shape[2] = {w->vocab, 0}, bias_shape[1] = {w->vocab};
-    if (take_weight(all, head, "head", 2, head_shape, 0, &w->head) != 0 ||
-        take_weight(all, head_bias, "head_bias", 1, bias_shape, 1, &w->head_bias) != 0)
+    if (take_weight(alive, objects[1], "head", 2, head_shape, 0, &w->head) != 0 ||
+        take_weight(alive, objects[2], "head_bias", 1, bias_shape, 1, &w->head_bias) != 0)
         return -1;
     w->hidden = head_shape[1];
     for (size_t l = 0; l < w->layers; l++)
-        if (take_layer(all, PyTuple_GET_ITEM(layers, (Py_ssize_t)l), gates_of(w->cell),
+        if (take_layer(alive, PyTuple_GET_ITEM(layers, (Py_ssize_t)l), gates_of(w->cell),
                        l == 0 ? w->embed : w->hidden, w->hidden, &layer[l]) != 0)
             return -1;
     ml_error err;
@@ -114,16 +104,20 @@ static int pack_all(weight_arrays *all, new_call *call, PyObject *embedding, PyO
 
 static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *embedding, *layers, *head, *head_bias;
+    PyObject *objects[3], *layers; // embedding, head, head_bias
     new_call call = {0};
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "sOO!OO|p:Decoder",
             ML_NAMES("cell", "embedding", "layers", "head", "head_bias", "int8"),
-            &call.weights.cell, &embedding, &PyTuple_Type, &layers, &head, &head_bias, &call.int8))
+            &call.weights.cell, &objects[0], &PyTuple_Type, &layers, &objects[1], &objects[2],
+            &call.int8))
         return NULL;
-    weight_arrays all = {.count = 0};
     DecoderObject *self = NULL;
-    if (pack_all(&all, &call, embedding, layers, head, head_bias) == 0) {
+    PyObject *alive = PyList_New(0);
+    ml_decoder_layer *layer = PyMem_Calloc((size_t)PyTuple_GET_SIZE(layers), sizeof *layer);
+    if (layer == NULL)
+        PyErr_NoMemory();
+    if (alive != NULL && layer != NULL && pack_all(alive, &call, objects, layers, layer) == 0) {
         self = (DecoderObject *)type->tp_alloc(type, 0);
         if (self == NULL) {
             ml_decoder_free(call.decoder);
@@ -133,11 +127,10 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
             self->hidden = call.weights.hidden;
             self->layers = call.weights.layers;
             self->states = strcmp(call.weights.cell, "lstm") == 0 ? 2 : 1;
-            self->int8 = call.int8;
         }
     }
-    for (size_t i = 0; i < all.count; i++)
-        Py_DECREF(all.array[i]);
+    PyMem_Free(layer);
+    Py_XDECREF(alive);
     return (PyObject *)self;
 }
 
