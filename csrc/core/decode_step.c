@@ -81,13 +81,17 @@ typedef struct team_part {
     size_t rank, size;
 } team_part;
 
-static size_t part_begin(const team_part *part, size_t panels)
+// Calls `work` for this thread's panels and all texts; all threads meet at its end.
+static void each_panel(const decode_run *r, size_t position, size_t layer, size_t panels,
+                       const team_part *part,
+                       void (*work)(const decode_run *r, size_t position, size_t layer, size_t panel,
+                                    size_t text))
 {
-    return panels * part->rank / part->size;
-}
-static size_t part_end(const team_part *part, size_t panels)
-{
-    return panels * (part->rank + 1) / part->size;
+    size_t begin = panels * part->rank / part->size, end = panels * (part->rank + 1) / part->size;
+    for (size_t panel = begin; panel < end; panel++)
+        for (size_t text = 0; text < r->texts->batch; text++)
+            work(r, position, layer, panel, text);
+    ml_team_barrier(part->team);
 }
 
 static void run_cell(const decode_run *r, size_t units, const ml_real *sums, ml_real *state,
@@ -134,13 +138,13 @@ static void step_panel(const decode_run *r, size_t position, size_t l, size_t pa
                                     r->h_levels + after + first);
 }
 
-static void step_head(const decode_run *r, size_t position, size_t panel, size_t text)
+static void step_head(const decode_run *r, size_t position, size_t layer, size_t panel, size_t text)
 {
     const ml_decoder *d = r->d;
     size_t first = ml_matvec_first(&d->head, panel), units = ml_matvec_units(&d->head, panel);
     ml_real sums[ML_PANEL_VECTORS * ML_MAX_LANES];
     memcpy(sums, d->head_bias + first, units * sizeof *sums);
-    ml_operand h = h_operand(r, h_at(r, position - r->begin + 1, d->layers - 1, text));
+    ml_operand h = h_operand(r, h_at(r, position - r->begin + 1, layer - 1, text));
     ml_matvec_product(&d->head, panel, &h, sums);
     size_t real_units = units < d->vocab - first ? units : d->vocab - first;
     memcpy(logits_at(r, text, position) + first, sums, real_units * sizeof *sums);
@@ -168,19 +172,10 @@ static void step(const decode_run *r, size_t position, const team_part *part)
             widen_embeddings(r, position);
         ml_team_barrier(part->team);
     }
-    for (size_t l = 0; l < d->layers; l++) {
-        size_t panels = d->layer[l].recurrent.panels;
-        for (size_t p = part_begin(part, panels); p < part_end(part, panels); p++)
-            for (size_t text = 0; text < r->texts->batch; text++)
-                step_panel(r, position, l, p, text);
-        ml_team_barrier(part->team);
-    }
-    if (r->logits == NULL)
-        return;
-    for (size_t p = part_begin(part, d->head.panels); p < part_end(part, d->head.panels); p++)
-        for (size_t text = 0; text < r->texts->batch; text++)
-            step_head(r, position, p, text);
-    ml_team_barrier(part->team);
+    for (size_t l = 0; l < d->layers; l++)
+        each_panel(r, position, l, d->layer[l].recurrent.panels, part, step_panel);
+    if (r->logits != NULL)
+        each_panel(r, position, d->layers, d->head.panels, part, step_head);
 }
 
 // ---- drawing ----------------------------------------------------------------------------------
