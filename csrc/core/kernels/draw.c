@@ -38,16 +38,26 @@ ml_real ML_KERNEL(logit_top)(size_t n, const ml_real *x)
     return top;
 }
 
-// exp(y) for y <= 0, within 2 units in the last place; 0 below -708, where the result would not be a
-// normal number. As in vmath.h, exp(y) = 2^n exp(r), r = y - n ln 2; exp(r) is its series to r^13,
-// of which the rest is below 2^-57. The loop that calls it is one that compilers vectorize.
+// 2^n, n whole and given as n + 1.5 * 2^52: then it is what the low bits are.
+ML_INLINE double power_of_2(double shifted)
+{
+    uint64_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+// exp(y) for -1400 <= y <= 0, within 2 units in the last place where it is a normal number, from -708
+// on. As in vmath.h, exp(y) = 2^n exp(r), r = y - n ln 2; exp(r) is its series to r^13, of which the
+// rest is below 2^-57. The power is taken in two halves, so that it goes to 0 by itself. There is no
+// branch, so that compilers turn the loop that calls it into one of vectors.
 ML_INLINE double exp_double(double y)
 {
-    static const double whole = 0x1.8p52; // adding it rounds to whole numbers, which its low bits are
-    const double inside = y > -708 ? y : -708;
-    double shifted = inside * 1.4426950408889634 + whole;
-    double n = shifted - whole;
-    double r = (inside - n * 0x1.62e42fee00000p-1) - n * 0x1.a39ef35793c76p-33;
+    static const double whole = 0x1.8p52; // adding it and taking it away rounds to whole numbers
+    double n = (y * 1.4426950408889634 + whole) - whole;
+    double r = (y - n * 0x1.62e42fee00000p-1) - n * 0x1.a39ef35793c76p-33;
     double sum = 1.0 / 6227020800;
     sum = sum * r + 1.0 / 479001600;
     sum = sum * r + 1.0 / 39916800;
@@ -62,18 +72,18 @@ ML_INLINE double exp_double(double y)
     sum = sum * r + 0.5;
     sum = sum * r + 1;
     sum = sum * r + 1;
-    uint64_t bits;
-    double power; // 2^n
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 1023) << 52;
-    memcpy(&power, &bits, sizeof power);
-    return y > -708 ? sum * power : 0;
+    double half = n * 0.5 + whole;
+    return sum * power_of_2(half) * power_of_2(n - (half - whole) + whole);
 }
 
 // weights[i] = exp((x[i] - largest) / temperature), at most 1; weights (n,)
 void ML_KERNEL(draw_weights)(size_t n, const ml_real *ML_RESTRICT x, ml_real largest,
                              double temperature, double *ML_RESTRICT weights)
 {
+    for (size_t i = 0; i < n; i++) {
+        double y = ((double)x[i] - (double)largest) / temperature;
+        weights[i] = y > -1400 ? y : -1400;
+    }
     for (size_t i = 0; i < n; i++)
-        weights[i] = exp_double(((double)x[i] - (double)largest) / temperature);
+        weights[i] = exp_double(weights[i]);
 }
