@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from configurations import CONFIGURATIONS, Configuration
-from writers import Write, contenders
+from writers import Write, contenders, make_model
 
 import minilm
 from minilm import _core
@@ -36,14 +37,9 @@ COLUMNS = [  # title, figure, format
 ]
 
 
-def multiply_adds(row: Configuration) -> int:
-    """Return how many numbers of weights a token reads; of the first layer's product, a row."""
-    model = minilm.RNNModel(
-        row.vocab, row.embed, row.hidden, row.cell.lower(), num_layers=row.layers
-    )
-    decoder = model._decoder()
-    assert decoder is not None
-    return decoder.work
+def weights_read(model: Any) -> int:
+    """Return how many bytes of float32 weights a token reads."""
+    return 4 * model._decoder().work
 
 
 def plain_read(size: int, threads: int) -> Callable[[int], object]:
@@ -86,8 +82,9 @@ def rates_by_turns(writes: dict[str, Write], turns: int, seconds: float) -> dict
 
 def measure(row: Configuration, args: argparse.Namespace) -> dict[str, float | str]:
     """Measure one row: rates in tokens/s, and what they are beside one another."""
-    size = 4 * multiply_adds(row)
-    writes = contenders(row, args.threads)
+    model = make_model(row)
+    size = weights_read(model)
+    writes = contenders(row, model, args.threads, alone=args.alone)
     rates = rates_by_turns(
         writes | {"read": plain_read(size, args.threads)}, args.turns, args.seconds
     )
@@ -112,7 +109,8 @@ def titles() -> str:
 def line(result: dict[str, float | str]) -> str:
     """Return one row's figures; those that were not measured are empty."""
     cells = (form.format(result[name]) if name in result else "" for _, name, form in COLUMNS)
-    return " ".join(f"{cell:>{width(form)}}" for cell, (_, _, form) in zip(cells, COLUMNS))
+    forms = (form for _, _, form in COLUMNS)
+    return " ".join(f"{cell:>{width(form)}}" for cell, form in zip(cells, forms, strict=True))
 
 
 def main() -> None:
@@ -122,6 +120,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="of one turn, about")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="neither torch nor ONNX Runtime")
     parser.add_argument("--out", type=Path, help="a file for the figures, as JSON")
     args = parser.parse_args()
     minilm.set_num_threads(args.threads)

@@ -15,14 +15,21 @@ import minilm
 Write = Callable[[int], object]
 
 
-def contenders(row: Configuration, threads: int) -> dict[str, Write]:
-    """Return a function for each library that is installed, all with the same weights."""
+def make_model(row: Configuration) -> minilm.RNNModel:
+    """Return the model whose weights all have."""
     minilm.manual_seed(0)
-    model = minilm.RNNModel(
-        row.vocab, row.embed, row.hidden, row.cell.lower(), num_layers=row.layers
-    ).eval()
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    cell = row.cell.lower()
+    return minilm.RNNModel(row.vocab, row.embed, row.hidden, cell, num_layers=row.layers).eval()
+
+
+def contenders(
+    row: Configuration, model: minilm.RNNModel, threads: int, alone: bool = False
+) -> dict[str, Write]:
+    """Return a function for each library that is installed; `alone`: for minilm only."""
     found = {"minilm": minilm_loop(model), "int8": minilm_loop(model.quantize())}
+    if alone:
+        return found
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     if importlib.util.find_spec("torch"):
         found["torch"] = torch_loop(row, weights, threads)
     if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime"):
@@ -138,9 +145,7 @@ def step_graph(row: Configuration, weights: dict[str, np.ndarray]) -> Any:
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def layer_constants(

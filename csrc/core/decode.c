@@ -113,7 +113,8 @@ static int pack_biases(ml_decoder *d, decode_layer *layer, const ml_decoder_laye
 
 static int pack_head(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
 {
-    int code = ml_matvec_pack(&d->head, "head", 1, d->vocab, d->hidden, w->head, NULL, d->int8, err);
+    int code =
+        ml_matvec_pack(&d->head, "head", 1, d->vocab, d->hidden, w->head, NULL, d->int8, err);
     if (code != ML_OK)
         return code;
     size_t count = ml_matvec_first(&d->head, d->head.panels); // whole panels: at least V

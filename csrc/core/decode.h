@@ -54,12 +54,12 @@ int ml_decoder_read(const ml_decoder *decoder, const ml_texts *texts, size_t beg
 
 typedef struct ml_writing {
     ml_sampler sampler;
-    uint64_t seed;              // of the first text; the next takes seed + 1, ...
-    uint64_t offset;            // of the first token that this call writes
-    const int64_t *suppressed;  // (suppressions,): ids that are never written
-    size_t suppressions;        //
-    int64_t end_id;             // a text ends with this id, and is filled up with it; -1: none
-    unsigned char *ended;       // (batch,), in and out: 1 for a text that has ended
+    uint64_t seed;             // of the first text; the next takes seed + 1, ...
+    uint64_t offset;           // of the first token that this call writes
+    const int64_t *suppressed; // (suppressions,): ids that are never written
+    size_t suppressions;       //
+    int64_t end_id;            // a text ends with this id, and is filled up with it; -1: none
+    unsigned char *ended;      // (batch,), in and out: 1 for a text that has ended
 } ml_writing;
 
 // Writes the ids at positions [begin, end), begin > 0: reads the one before each and draws from its

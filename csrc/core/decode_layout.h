@@ -36,10 +36,10 @@ struct ml_decoder {
     const decode_cell *cell;
     size_t vocab, embed, hidden, layers;
     int int8;
-    size_t padded;         // hidden, in whole vectors
-    ml_real *table;        // (V, by panel (S, units)), or NULL
-    ml_real *embedding;    // (V, E), in reals and without a table
-    int8_t *embedding_int8; // (V, E), in int8 and without a table
+    size_t padded;            // hidden, in whole vectors
+    ml_real *table;           // (V, by panel (S, units)), or NULL
+    ml_real *embedding;       // (V, E), in reals and without a table
+    int8_t *embedding_int8;   // (V, E), in int8 and without a table
     ml_real *embedding_steps; // (V,), with it
     decode_layer *layer;      // (layers,)
     ml_matvec head;

@@ -21,12 +21,12 @@ enum { THREAD_WORK = 1 << 19 };
 typedef struct decode_run {
     const ml_decoder *d;
     const ml_texts *texts;
-    size_t begin, end;    // positions that are read
-    ml_real *h;           // (2, layers, batch, padded): of this token and the one before, by turns
-    ml_real *c;           // (layers, batch, padded), lstm
-    int16_t *h_levels;    // like h, in int8
-    int16_t *x_levels;    // (batch, E rounded up to even), in int8 without a table
-    ml_real *logits;      // (batch, row, V) of all that is read, or (batch, V) to draw from, or NULL
+    size_t begin, end; // positions that are read
+    ml_real *h;        // (2, layers, batch, padded): of this token and the one before, by turns
+    ml_real *c;        // (layers, batch, padded), lstm
+    int16_t *h_levels; // like h, in int8
+    int16_t *x_levels; // (batch, E rounded up to even), in int8 without a table
+    ml_real *logits;   // (batch, row, V) of all that is read, or (batch, V) to draw from, or NULL
     const ml_writing *writing; // NULL: only read
     void *workspace;           // of the sampler
     int code;                  // of what was drawn last
@@ -84,8 +84,8 @@ typedef struct team_part {
 // Calls `work` for this thread's panels and all texts; all threads meet at its end.
 static void each_panel(const decode_run *r, size_t position, size_t layer, size_t panels,
                        const team_part *part,
-                       void (*work)(const decode_run *r, size_t position, size_t layer, size_t panel,
-                                    size_t text))
+                       void (*work)(const decode_run *r, size_t position, size_t layer,
+                                    size_t panel, size_t text))
 {
     size_t begin = panels * part->rank / part->size, end = panels * (part->rank + 1) / part->size;
     for (size_t panel = begin; panel < end; panel++)

@@ -61,7 +61,8 @@ static double pack_bytes(size_t depth, size_t columns, const ml_real *row, int8_
 {
     double step = row != NULL ? ml_int8_step(depth, row) : 0;
     for (size_t k = 0; k < 2 * ceil_div(depth, 2); k++)
-        panel[k / 2 * 2 * columns + k % 2] = k < depth && step > 0 ? ml_int8_level(row[k], step) : 0;
+        panel[k / 2 * 2 * columns + k % 2] =
+            k < depth && step > 0 ? ml_int8_level(row[k], step) : 0;
     return step;
 }
 

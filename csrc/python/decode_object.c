@@ -40,8 +40,8 @@ static int take_weight(PyObject *alive, PyObject *object, const char *name, int 
     return 0;
 }
 
-static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inputs,
-                      size_t hidden, ml_decoder_layer *layer)
+static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inputs, size_t hidden,
+                      ml_decoder_layer *layer)
 {
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
     const float **into[] = {&layer->weight_ih, &layer->weight_hh, &layer->bias_ih, &layer->bias_hh};
@@ -223,8 +223,8 @@ static PyObject *decoder_read(DecoderObject *self, PyObject *args, PyObject *kwa
     PyObject *ids, *states;
     int wanted = 1;
     slice s = {.decoder = self->decoder};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:read",
-                                     ML_NAMES("ids", "states", "logits"), &ids, &states, &wanted) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:read", ML_NAMES("ids", "states", "logits"),
+                                     &ids, &states, &wanted) ||
         open_texts(self, ids, states, &s.texts) != 0)
         return NULL;
     PyArrayObject *logits = NULL;
@@ -254,7 +254,8 @@ PyDoc_STRVAR(
     "      suppressed=None, end_id=-1, ended=None)\n--\n\n"
     "Write the ids at positions begin to end - 1, each drawn from what the model expects there.\n\n"
     "Parameters\n----------\n"
-    "ids : ndarray\n    Int64 (batch, time), changed in place. The id before `begin` is read first.\n"
+    "ids : ndarray\n    Int64 (batch, time), changed in place. The id before `begin` is read "
+    "first.\n"
     "states : tuple of ndarray\n    As for `read`: after all ids but the last before `begin`.\n"
     "begin, end : int\n    Positions; begin > 0.\n"
     "temperature, top_k, top_p, seed, offset\n"
@@ -373,19 +374,20 @@ static PyObject *get_state_shape(DecoderObject *self, void *unused)
                          (Py_ssize_t)self->hidden);
 }
 
-PyDoc_STRVAR(decoder_doc,
-             "Decoder(cell, embedding, layers, head, head_bias, int8=False)\n--\n\n"
-             "The weights of a recurrent language model, packed for writing a token at a time. They "
-             "are\ncopied: what happens to the arrays later changes nothing.\n\n"
-             "Parameters\n----------\n"
-             "cell : {'rnn', 'lstm', 'gru'}\n"
-             "embedding : ndarray\n    Float32 (vocab, embed).\n"
-             "layers : tuple\n"
-             "    For each layer (weight_ih, weight_hh, bias_ih, bias_hh), as in PyTorch; biases may "
-             "be None.\n"
-             "head : ndarray\n    Float32 (vocab, hidden).\n"
-             "head_bias : ndarray or None\n    Float32 (vocab,).\n"
-             "int8 : bool\n    Round every row of every matrix to 255 levels.\n");
+PyDoc_STRVAR(
+    decoder_doc,
+    "Decoder(cell, embedding, layers, head, head_bias, int8=False)\n--\n\n"
+    "The weights of a recurrent language model, packed for writing a token at a time. They "
+    "are\ncopied: what happens to the arrays later changes nothing.\n\n"
+    "Parameters\n----------\n"
+    "cell : {'rnn', 'lstm', 'gru'}\n"
+    "embedding : ndarray\n    Float32 (vocab, embed).\n"
+    "layers : tuple\n"
+    "    For each layer (weight_ih, weight_hh, bias_ih, bias_hh), as in PyTorch; biases may "
+    "be None.\n"
+    "head : ndarray\n    Float32 (vocab, hidden).\n"
+    "head_bias : ndarray or None\n    Float32 (vocab,).\n"
+    "int8 : bool\n    Round every row of every matrix to 255 levels.\n");
 
 static PyMethodDef methods[] = {
     {"read", (PyCFunction)(void (*)(void))decoder_read, METH_VARARGS | METH_KEYWORDS, read_doc},
@@ -401,7 +403,7 @@ static PyGetSetDef members[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, decoder_new}, {Py_tp_dealloc, decoder_dealloc},    {Py_tp_methods, methods},
+    {Py_tp_new, decoder_new}, {Py_tp_dealloc, decoder_dealloc}, {Py_tp_methods, methods},
     {Py_tp_getset, members},  {Py_tp_doc, (void *)decoder_doc}, {0, NULL},
 };
 

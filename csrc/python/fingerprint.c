@@ -22,8 +22,7 @@ PyObject *py_fingerprint(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     uint64_t result = 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arrays); i++) {
-        PyArrayObject *array =
-            ml_check_array(PyTuple_GET_ITEM(arrays, i), "arrays", -1, NULL, 0);
+        PyArrayObject *array = ml_check_array(PyTuple_GET_ITEM(arrays, i), "arrays", -1, NULL, 0);
         if (array == NULL) {
             Py_DECREF(arrays);
             return NULL;

@@ -230,8 +230,7 @@ static void test_texts_end(void)
     ml_real h[L * BATCH * H] = {0}, c[L * BATCH * H] = {0};
     unsigned char ended[BATCH] = {0, 1};
     ml_texts texts = {BATCH, ids, TIME, h, c};
-    ml_writing writing = {
-        .sampler = {.temperature = 1, .top_p = 1}, .end_id = 3, .ended = ended};
+    ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = 3, .ended = ended};
     size_t written = 0;
     CHECK(ml_decoder_write(decoder, &texts, &writing, 1, TIME, &written, &err) == ML_OK);
     CHECK(written == 2 && ended[0] && ids[1] == 3 && ids[TIME + 1] == 3 && ids[2] == 0);

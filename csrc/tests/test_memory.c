@@ -172,7 +172,8 @@ static int write_text(void *ctx, ml_error *err)
     int64_t ids[2 * 5] = {0};
     ml_real h[2 * 2 * H] = {0};
     const ml_texts texts = {2, ids, 5, h, NULL};
-    const ml_writing writing = {.sampler = {.temperature = 1, .top_k = 3, .top_p = 1}, .end_id = -1};
+    const ml_writing writing = {.sampler = {.temperature = 1, .top_k = 3, .top_p = 1},
+                                .end_id = -1};
     size_t written;
     ml_decoder *decoder = NULL;
     int code = ml_decoder_new(&decoder, &model, *(int *)ctx, err);

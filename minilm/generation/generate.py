@@ -114,7 +114,7 @@ def _write(
     on_token: Callable[[np.ndarray], None] | None,
 ) -> int:
     """Fill the rows from `start` on; return where all texts had ended."""
-    last = rows.shape[1]
+    last: int = rows.shape[1]
     if start == last:
         return last
     writer = writer_of(model, rows[:, :start], sampling)
