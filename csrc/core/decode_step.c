@@ -3,11 +3,13 @@
 //     x = embedding[id]; in each layer: sums = b + W_ih x + W_hh h, h = cell(sums), x = h
 //     logits = W h + b of the head
 //
-// A thread takes the same panels of every matrix at every token, so that they stay in its cache, and
-// all meet at one barrier a layer. A panel is gone through once a token for all texts side by side.
+// Threads take panels of one matrix after the other, and meet at its end: a panel's sums are nobody
+// else's, so the bits do not depend on who takes it. It is gone through once a token, for all texts
+// side by side.
 #include "decode.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "decode_layout.h"
@@ -16,7 +18,7 @@
 
 // Multiply-adds of a token that are worth a thread: a smaller model fits the cache of one core, and
 // barriers would cost it what a second core could give.
-enum { THREAD_WORK = 1 << 19 };
+enum { THREAD_WORK = 1 << 19, MOST_THREADS = 64, PHASES = 3 };
 
 typedef struct decode_run {
     const ml_decoder *d;
@@ -29,8 +31,11 @@ typedef struct decode_run {
     ml_real *logits;   // (batch, row, V) of all that is read, or (batch, V) to draw from, or NULL
     const ml_writing *writing; // NULL: only read
     void *workspace;           // of the sampler
-    int code;                  // of what was drawn last
-    int ended;                 // all texts have
+    // Panels that the two threads of a pair have claimed, of the matrix that is gone through now, of
+    // the one before it and of the one after it.
+    atomic_size_t claimed[PHASES][MOST_THREADS / 2];
+    int code;  // of what was drawn last
+    int ended; // all texts have
     ml_error *err;
 } decode_run;
 
@@ -79,18 +84,28 @@ static ml_operand input_operand(const decode_run *r, size_t position, size_t lay
 typedef struct team_part {
     ml_team *team;
     size_t rank, size;
+    size_t phase; // matrices gone through so far
 } team_part;
 
-// Calls `work` for this thread's panels and all texts; all threads meet at its end.
-static void each_panel(const decode_run *r, size_t position, size_t layer, size_t panels,
-                       const team_part *part,
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+// Calls `work` for all panels and texts, and returns when all threads are done. Two threads share a
+// stretch of panels, one from its front, the other from its back, until they meet: each finds most of
+// its panels in its own cache again, and neither waits for one that is held up.
+static void each_panel(decode_run *r, size_t position, size_t layer, size_t panels, team_part *part,
                        void (*work)(const decode_run *r, size_t position, size_t layer,
                                     size_t panel, size_t text))
 {
-    size_t begin = panels * part->rank / part->size, end = panels * (part->rank + 1) / part->size;
-    for (size_t panel = begin; panel < end; panel++)
+    size_t pair = part->rank / 2, last = smaller(2 * pair + 2, part->size);
+    size_t begin = panels * 2 * pair / part->size, end = panels * last / part->size;
+    atomic_size_t *claimed = &r->claimed[part->phase % PHASES][pair];
+    // The one of the next phase: nobody has claimed from it since the barrier before the last.
+    atomic_store(&r->claimed[++part->phase % PHASES][pair], 0);
+    for (size_t taken = 0; atomic_fetch_add(claimed, 1) < end - begin; taken++) {
+        size_t panel = part->rank % 2 == 0 ? begin + taken : end - 1 - taken;
         for (size_t text = 0; text < r->texts->batch; text++)
             work(r, position, layer, panel, text);
+    }
     ml_team_barrier(part->team);
 }
 
@@ -164,7 +179,7 @@ static void widen_embeddings(const decode_run *r, size_t position)
     }
 }
 
-static void step(const decode_run *r, size_t position, const team_part *part)
+static void step(decode_run *r, size_t position, team_part *part)
 {
     const ml_decoder *d = r->d;
     if (d->embedding_int8 != NULL) {
@@ -212,7 +227,7 @@ static void draw(decode_run *r, size_t position)
 static void walk(void *ctx, ml_team *team, size_t rank, size_t size)
 {
     decode_run *r = ctx;
-    const team_part part = {team, rank, size};
+    team_part part = {team, rank, size, 0};
     for (size_t position = r->begin; position < r->end; position++) {
         step(r, position, &part);
         if (r->writing == NULL)
@@ -315,7 +330,8 @@ static int run(decode_run *r)
     lay_out(r, &arena);
     int code = take_states(r);
     if (code == ML_OK) {
-        ml_parallel_team(1 + ml_decoder_work(r->d) * r->texts->batch / THREAD_WORK, walk, r);
+        size_t wanted = 1 + ml_decoder_work(r->d) * r->texts->batch / THREAD_WORK;
+        ml_parallel_team(smaller(wanted, MOST_THREADS), walk, r);
         code = r->code;
     }
     if (code == ML_OK)

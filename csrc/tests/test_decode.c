@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "matvec.h"
 #include "platform.h"
+#include "pool.h"
 #include "rng.h"
 
 extern const ml_kernels ml_kernels_generic, ml_kernels_avx2, ml_kernels_avx512, ml_kernels_neon;
@@ -237,6 +238,38 @@ static void test_texts_end(void)
     ml_decoder_free(decoder);
 }
 
+// Many texts, so that the work is worth several threads.
+static void test_any_number_of_threads(void)
+{
+    enum { UNITS = 96, TOKENS = 20, TEXTS = 24, LENGTH = 9, STATES = 2 * TEXTS * UNITS };
+    static ml_real weights[4 * UNITS * UNITS], h[4][STATES], c[4][STATES];
+    static int64_t ids[4][TEXTS * LENGTH];
+    const size_t threads[4] = {1, 2, 3, 8};
+    for (size_t i = 0; i < 4 * UNITS * UNITS; i++)
+        weights[i] = number(i) / 3;
+    const ml_decoder_layer layer[2] = {{weights, weights, NULL, NULL},
+                                       {weights, weights, NULL, NULL}};
+    const ml_decoder_weights w = {"lstm", TOKENS, UNITS, UNITS, 2, weights, layer, weights, NULL};
+    for (int int8 = 0; int8 <= 1; int8++) {
+        ml_error err = {0};
+        ml_decoder *decoder = NULL;
+        CHECK(ml_decoder_new(&decoder, &w, int8, &err) == ML_OK);
+        memset(ids, 0, sizeof ids);
+        memset(h, 0, sizeof h);
+        memset(c, 0, sizeof c);
+        for (size_t i = 0; i < 4; i++) {
+            const ml_texts texts = {TEXTS, ids[i], LENGTH, h[i], c[i]};
+            const ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
+            size_t written = 0;
+            CHECK(ml_set_threads(threads[i], &err) == ML_OK);
+            CHECK(ml_decoder_write(decoder, &texts, &writing, 1, LENGTH, &written, &err) == ML_OK);
+            CHECK(memcmp(ids[i], ids[0], sizeof ids[0]) == 0);
+            CHECK(memcmp(h[i], h[0], sizeof h[0]) == 0 && memcmp(c[i], c[0], sizeof c[0]) == 0);
+        }
+        ml_decoder_free(decoder);
+    }
+}
+
 // ---- fingerprints -----------------------------------------------------------------------------
 
 static void test_fingerprint(void)
@@ -266,6 +299,7 @@ static void test_fingerprint(void)
 
 int main(void)
 {
+    setenv("MINILM_OVERSUBSCRIBE", "1", 1); // threads even on one core
     RUN(test_int8_sums);
     RUN(test_largest_sums);
     RUN(test_levels);
@@ -274,6 +308,7 @@ int main(void)
     RUN(test_draw_weights);
     RUN(test_an_error_leaves_the_states);
     RUN(test_texts_end);
+    RUN(test_any_number_of_threads);
     RUN(test_fingerprint);
     return check_report();
 }
