@@ -138,6 +138,46 @@ def sample_probs(
     logits: _Array, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> NDArray[np.float64]: ...
 
+# --- writing -------------------------------------------------------------------------------------
+
+@final
+class Decoder:
+    def __new__(
+        cls,
+        cell: str,
+        embedding: _Array,
+        layers: tuple[tuple[_Array | None, ...], ...],
+        head: _Array,
+        head_bias: _Array | None,
+        int8: bool = False,
+    ) -> Decoder: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def work(self) -> int: ...
+    @property
+    def state_shape(self) -> tuple[int, int, int]: ...
+    def read(
+        self, ids: _Array, states: tuple[_Array, ...], logits: bool = True
+    ) -> _Reals | None: ...
+    def write(
+        self,
+        ids: _Array,
+        states: tuple[_Array, ...],
+        begin: SupportsIndex,
+        end: SupportsIndex,
+        temperature: float = 1.0,
+        top_k: SupportsIndex = 0,
+        top_p: float = 1.0,
+        seed: SupportsIndex = 0,
+        offset: SupportsIndex = 0,
+        suppressed: _Array | None = None,
+        end_id: SupportsIndex = -1,
+        ended: _Array | None = None,
+    ) -> int: ...
+
+def fingerprint(arrays: Sequence[_Array]) -> int: ...
+
 # --- n-grams -------------------------------------------------------------------------------------
 
 @final

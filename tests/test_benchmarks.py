@@ -238,3 +238,33 @@ def test_data(run_python, tmp_path: Path) -> None:
     assert results.keys() == {"char", "word", "tut_b2t5", "rnn_char"}
     assert results["char"]["ids MiB"] == pytest.approx(8 * 0.1e6 / 2**20)
     assert 0 < results["rnn_char"]["share"] < 1
+
+
+def test_the_command_that_times_writing(run_python, tmp_path: Path) -> None:
+    arguments = ["--rows", "rnn_char", "--turns", "1", "--seconds", "0.01", "--alone"]
+    printed = run_python(BENCHMARKS / "generation.py", *arguments, "--out", tmp_path / "a.json")
+    assert "tokens/s" in printed and "rnn_char" in printed
+    [row] = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert row["minilm"] > 0 and row["int8"] > 0 and row["of read"] > 0
+    assert row["MB"] == pytest.approx(4e-6 * 128 * (128 + 65))
+
+
+@pytest.mark.usefixtures("modules")
+@pytest.mark.parametrize("name", ["rnn_char", "gru_char", "lstm_char2x128"])
+def test_the_graph_of_one_step_computes_what_the_model_does(name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from configurations import CONFIGURATIONS
+    from writers import make_model, state_names, step_graph
+
+    row = CONFIGURATIONS[name]
+    model = make_model(row)
+    weights = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
+    session = onnxruntime.InferenceSession(step_graph(row, weights).SerializeToString())
+    states = {key: np.zeros((1, 1, row.hidden), np.float32) for key in state_names(row)}
+    ids = np.array([[3, 50, 7]])
+    for step in range(3):
+        logits, *after = session.run(None, {"token": ids[:, step : step + 1], **states})
+        states = dict(zip(states, after, strict=True))
+        expected = model(ids[:, : step + 1]).detach().numpy()[:, -1]
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)

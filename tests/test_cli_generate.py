@@ -4,6 +4,8 @@ import subprocess
 import pytest
 from cli_helpers import COMMAND, environment, minilm
 
+from minilm.models import from_pretrained, load_tokenizer
+
 
 def test_it_goes_on_from_the_prompt(trained):
     done = minilm("generate", trained, "-p", "the cat", "-m", 40, "--temp", 0.8, "--seed", 0)
@@ -36,6 +38,15 @@ def test_temperature_zero_always_takes_the_likeliest(trained):
     }
     greedy = minilm("generate", trained, "-p", "the", "--top-k", 1, "--seed", 3).stdout
     assert texts == {greedy}
+
+
+def test_in_int8_it_writes_from_rounded_weights(trained):
+    model = from_pretrained(trained)
+    tokenizer = load_tokenizer(trained)
+    ids = model.quantize().generate(tokenizer.encode("the cat").ids, 60, temperature=0.8, seed=3)
+    options = ["-p", "the cat", "-m", 60, "--temp", 0.8, "--seed", 3]
+    done = minilm("generate", trained, *options, "--int8")
+    assert done.stdout == tokenizer.decode(ids.tolist()) + "\n"
 
 
 def test_without_a_prompt_it_begins_by_itself(trained):

@@ -3,8 +3,10 @@ import pytest
 from training_helpers import Bigram, WithOutput, tiny_model
 
 import minilm
+from minilm import nn
 from minilm.data.tokenizer import train_char_tokenizer, train_word_tokenizer
 from minilm.generation import generate, start_ids, stream_text
+from minilm.generation.writers import SHORT_PROMPT, DecoderWriter, ForwardWriter, writer_of
 from minilm.models import RNNModel
 
 PROMPT = np.array([1, 2, 3])
@@ -93,6 +95,115 @@ def test_the_mode_is_left_as_it_was_and_dropout_is_off():
     texts = [generate(model, PROMPT, 20, temperature=0).tolist() for _ in range(2)]
     assert texts[0] == texts[1]
     assert model.training
+
+
+# --- both ways of writing -------------------------------------------------------------------------
+
+
+class Wrapped(nn.Module):
+    """A recurrent model that is not known to be one: it writes through its forward pass."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x)
+
+    def forward_with_state(self, x, state=None):
+        return self.model.forward_with_state(x, state)
+
+
+def test_each_model_writes_in_its_own_way():
+    model = tiny_model()
+    prompt = np.array([[1]])
+    assert isinstance(writer_of(model, prompt, None), DecoderWriter)
+    assert isinstance(writer_of(model.quantize(), prompt, None), DecoderWriter)
+    assert isinstance(writer_of(Wrapped(model), prompt, None), ForwardWriter)
+    assert isinstance(writer_of(Bigram(), prompt, None), ForwardWriter)
+
+
+OPTIONS = [
+    {"do_sample": False},
+    {},
+    {"temperature": 0.7, "top_k": 3},
+    {"top_p": 0.8},
+    {"suppress_tokens": [0, 3]},
+    {"eos_token_id": 2},
+    {"eos_token_id": 2, "suppress_tokens": [1], "top_k": 4},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("length", [1, 5, SHORT_PROMPT + 10])
+def test_packed_weights_write_what_the_forward_pass_writes(cell, length, options):
+    model = tiny_model(cell)
+    prompt = np.random.default_rng(0).integers(0, 5, (4, length))
+    for seed in range(3):
+        told = []
+        text = generate(model, prompt, 25, seed=seed, **options).tolist()
+        assert generate(Wrapped(model), prompt, 25, seed=seed, **options).tolist() == text
+        generate(
+            model, prompt, 25, seed=seed, **options, on_token=lambda c, t=told: t.append(c + 0)
+        )
+        assert np.stack(told, 1).tolist() == [row[length:] for row in text]
+
+
+def test_without_sampling_the_likeliest_is_taken_whatever_else_is_said():
+    model = tiny_model()
+    greedy = generate(model, PROMPT, 20, temperature=0).tolist()
+    options = {"temperature": 5.0, "top_p": 0.9, "seed": 3}
+    assert generate(model, PROMPT, 20, do_sample=False, **options).tolist() == greedy
+    assert model.generate(PROMPT, 20, do_sample=False, **options).tolist() == greedy
+    assert generate(model, PROMPT, 20, do_sample=True, **options).tolist() != greedy
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Wrapped])
+def test_a_text_ends_with_its_last_token(wrap):
+    model = wrap(tiny_model())
+    alone = [generate(model, [1 + 2 * i], 60, seed=7 + i, eos_token_id=4) for i in range(2)]
+    together = generate(model, [[1], [3]], 60, seed=7, eos_token_id=4).tolist()
+    lengths = [text.shape[0] for text in alone]
+    assert lengths[0] != lengths[1] and max(lengths) < 61
+    assert len(together[0]) == max(lengths)
+    for text, row in zip(alone, together, strict=True):
+        assert text.tolist()[-1] == 4 and 4 not in text.tolist()[1:-1]
+        assert row == text.tolist() + [4] * (max(lengths) - len(text.tolist()))
+
+
+def test_an_end_that_is_no_id_is_refused():
+    with pytest.raises(ValueError, match="eos_token_id is an id, or None for none; got -1"):
+        generate(tiny_model(), PROMPT, 1, eos_token_id=-1)
+
+
+def test_the_state_of_a_long_prompt_is_that_of_a_short_one():
+    """The forward pass reads long prompts, the decoder short ones."""
+    model = tiny_model("gru")
+    prompt = np.random.default_rng(1).integers(0, 5, SHORT_PROMPT + 2)
+    long = generate(model, prompt, 10, do_sample=False).tolist()
+    ids, state = prompt[None], None
+    with minilm.no_grad():
+        for _ in range(10):
+            new = ids if state is None else ids[:, -1:]
+            logits, state = model.forward_with_state(new, state)
+            ids = np.append(ids, logits.numpy()[:, -1].argmax(1)[None], axis=1)
+    assert long == ids[0].tolist()
+
+
+def test_a_model_may_call_a_part_of_its_own_decoder():
+    """As PyTorch's own example of a language model does."""
+
+    class Model(RNNModel):
+        def __init__(self):
+            super().__init__(5, 4, 8)
+            self.decoder = nn.Linear(8, 5)
+
+        def forward_with_state(self, x, state=None):
+            hidden, state = self.rnn(self.embedding(x), state)
+            return self.decoder(hidden), state.detach()
+
+    assert generate(Model(), PROMPT, 5, seed=0).shape == (8,)
 
 
 def test_nothing_is_left_on_the_tape():

@@ -161,6 +161,8 @@ def test_repr():
 def test_greedy_generation_takes_the_likeliest():
     model = NGramModel(2, 3).fit([0, 1, 0, 1, 0, 2])
     assert model.generate([0], max_new_tokens=4, temperature=0).tolist() == [0, 1, 0, 1, 0]
+    greedy = model.generate([0], max_new_tokens=4, do_sample=False, temperature=2.0)
+    assert greedy.tolist() == [0, 1, 0, 1, 0]
 
 
 def test_generation_depends_on_the_seed():

@@ -32,7 +32,7 @@ def test_the_stub_has_the_names_of_the_module() -> None:
     assert public_names(STUB.body) == {name for name in dir(_core) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", ["Layer", "Saved", "NGram"])
+@pytest.mark.parametrize("name", ["Layer", "Saved", "NGram", "Decoder"])
 def test_the_stub_has_the_names_of_the_types(name: str) -> None:
     [stub] = [node for node in STUB.body if isinstance(node, ast.ClassDef) and node.name == name]
     attributes = {name for name in dir(getattr(_core, name)) if not name.startswith("_")}

@@ -36,6 +36,9 @@
 // The next token from a row of logits.
 #include "sample.h"
 
+// Writing with a recurrent model: packed weights, and the loop over tokens.
+#include "decode.h"
+
 // The n-gram model that neural models are compared with.
 #include "ngram.h"
 

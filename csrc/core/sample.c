@@ -3,7 +3,9 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "kernels/kernels.h"
 #include "rng.h"
 
 // A place in the stream (seed, offset) that no dropout mask reaches, so that a draw and a mask of
@@ -30,13 +32,14 @@ static int check_sampler(const ml_sampler *sampler, ml_error *err)
     return ML_OK;
 }
 
-static int check_logit(ml_real logit, size_t i, ml_error *err)
+static int refuse_logits(const ml_real *logits, size_t vocab, ml_error *err)
 {
-    if (isfinite(logit) || logit < 0)
-        return ML_OK;
+    size_t i = 0;
+    while (i + 1 < vocab && (isfinite(logits[i]) || logits[i] < 0))
+        i++;
     return ml_fail(err, ML_ERR_VALUE,
                    "logits[%zu]: expected a finite number or -inf, got %g; has training diverged?",
-                   i, (double)logit);
+                   i, (double)logits[i]);
 }
 
 // Checks all arguments; *best is the token that is first in rank.
@@ -49,18 +52,15 @@ static int check(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
         return ml_fail(err, ML_ERR_SHAPE,
                        "logits: expected 1 to %lu tokens on axis vocabulary, got %zu",
                        (unsigned long)UINT32_MAX, vocab);
-    *best = 0;
-    for (size_t i = 0; i < vocab; i++) {
-        if (check_logit(logits[i], i, err) != ML_OK)
-            return err->code;
-        if (logits[i] > logits[*best])
-            *best = i;
-    }
-    if (!isfinite(logits[*best]))
-        return ml_fail(err, ML_ERR_VALUE,
-                       "logits: all %zu are -inf, so no token can be drawn; is everything masked?",
-                       vocab);
-    return ML_OK;
+    ml_real top = ml_kernels_get()->logit_top(vocab, logits);
+    if (isnan(top))
+        return refuse_logits(logits, vocab, err);
+    for (*best = 0; *best < vocab; ++*best)
+        if (logits[*best] == top)
+            return ML_OK;
+    return ml_fail(err, ML_ERR_VALUE,
+                   "logits: all %zu are -inf, so no token can be drawn; is everything masked?",
+                   vocab);
 }
 
 // ---- filters ----------------------------------------------------------------------------------
@@ -116,65 +116,33 @@ static size_t select_heaviest(candidate *c, size_t n, double target)
     return end;
 }
 
-// exp((logit - largest) / temperature): at most 1, whatever the scale of the logits.
-static double weight_of(ml_real logit, ml_real largest, double temperature)
+// ---- weights ----------------------------------------------------------------------------------
+
+// What drawing needs, one behind the other.
+typedef struct scratch {
+    double *weights;       // (V,), not yet divided by their sum; 0 for what a filter took out
+    double *sums;          // (V / BLOCK rounded up,): of blocks of weights
+    candidate *candidates; // (V,)
+} scratch;
+
+enum { BLOCK = 64 };
+
+static size_t blocks_of(size_t vocab) { return vocab / BLOCK + (vocab % BLOCK != 0); }
+
+size_t ml_sample_workspace(size_t vocab)
 {
-    return exp(((double)logit - (double)largest) / temperature);
+    size_t bytes = sizeof(double) + sizeof(candidate);
+    if (vocab > SIZE_MAX / 4 / bytes)
+        return SIZE_MAX;
+    return vocab * bytes + (blocks_of(vocab) + 1) * sizeof(double); // never 0
 }
 
-static int limits_count(const ml_sampler *sampler, size_t vocab)
+static scratch scratch_in(void *workspace, size_t vocab)
 {
-    return sampler->top_k > 0 && sampler->top_k < vocab;
+    double *weights = workspace;
+    double *sums = weights + vocab;
+    return (scratch){weights, sums, (candidate *)(void *)(sums + blocks_of(vocab))};
 }
-
-// Keeps top_k, then top_p of the n candidates at the front and gives them their weights; returns
-// how many are left.
-static size_t filter(candidate *c, size_t n, const ml_sampler *sampler, ml_real largest)
-{
-    if (limits_count(sampler, n)) {
-        for (size_t i = 0; i < n; i++)
-            c[i].weight = 1;
-        n = select_heaviest(c, n, (double)sampler->top_k);
-    }
-    double total = 0;
-    for (size_t i = 0; i < n; i++) {
-        c[i].weight = weight_of(c[i].logit, largest, sampler->temperature);
-        total += c[i].weight;
-    }
-    if (sampler->top_p < 1)
-        n = select_heaviest(c, n, fmax(sampler->top_p * total, DBL_MIN)); // above 0: at least one
-    return n;
-}
-
-// weights (V,), not yet divided by their sum; 0 for what a filter took out
-static int filtered_weights(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
-                            ml_real largest, double *weights, ml_error *err)
-{
-    candidate *candidates = malloc(vocab * sizeof *candidates);
-    if (candidates == NULL)
-        return ml_fail(err, ML_ERR_MEMORY, "sample: no memory for %zu candidates", vocab);
-    for (size_t i = 0; i < vocab; i++) {
-        candidates[i] = (candidate){0, logits[i], (uint32_t)i};
-        weights[i] = 0;
-    }
-    size_t kept = filter(candidates, vocab, sampler, largest);
-    for (size_t i = 0; i < kept; i++)
-        weights[candidates[i].id] = candidates[i].weight;
-    free(candidates);
-    return ML_OK;
-}
-
-static int all_weights(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
-                       ml_real largest, double *weights, ml_error *err)
-{
-    if (limits_count(sampler, vocab) || sampler->top_p < 1)
-        return filtered_weights(logits, vocab, sampler, largest, weights, err);
-    for (size_t i = 0; i < vocab; i++)
-        weights[i] = weight_of(logits[i], largest, sampler->temperature);
-    return ML_OK;
-}
-
-// ---- public -----------------------------------------------------------------------------------
 
 static double sum_of(const double *x, size_t n)
 {
@@ -183,6 +151,98 @@ static double sum_of(const double *x, size_t n)
         sum += x[i];
     return sum;
 }
+
+// Sums of blocks of weights; returns their sum.
+static double sum_blocks(const double *weights, size_t vocab, double *sums)
+{
+    for (size_t b = 0; b < blocks_of(vocab); b++) {
+        size_t first = b * BLOCK, n = vocab - first < BLOCK ? vocab - first : BLOCK;
+        // Four sums do not wait for one another, and together take whole vectors.
+        double part[4] = {0};
+        size_t i = 0;
+        for (; i + 4 <= n; i += 4)
+            for (size_t j = 0; j < 4; j++)
+                part[j] += weights[first + i + j];
+        sums[b] = part[0] + part[1] + part[2] + part[3] + sum_of(weights + first + i, n - i);
+    }
+    return sum_of(sums, blocks_of(vocab));
+}
+
+static int limits_count(const ml_sampler *sampler, size_t vocab)
+{
+    return sampler->top_k > 0 && sampler->top_k < vocab;
+}
+
+// Puts the `count` tokens that rank first to the front of c (V,), in no order. Those that may be
+// among them are collected until there are twice as many; then the rest of them goes, and the last
+// that stays is the bar for all that follow.
+static void keep_count(const ml_real *logits, size_t vocab, size_t count, candidate *c)
+{
+    size_t n = 0;
+    int barred = 0;
+    ml_real bar = 0;
+    for (size_t i = 0; i < vocab; i++) {
+        if (barred && !(logits[i] > bar)) // an equal one ranks behind: its id is larger
+            continue;
+        c[n++] = (candidate){1, logits[i], (uint32_t)i};
+        if (n / 2 < count)
+            continue;
+        n = select_heaviest(c, n, (double)count);
+        barred = 1;
+        bar = c[0].logit;
+        for (size_t j = 1; j < n; j++)
+            bar = c[j].logit < bar ? c[j].logit : bar;
+    }
+    select_heaviest(c, n, (double)count);
+}
+
+// Collects the tokens that can be among the heaviest whose weights reach `target`, of `total` in
+// all: those lighter than an equal share of the rest cannot, for together they weigh less than it.
+static size_t collect_heavy(const ml_real *logits, size_t vocab, double target, double total,
+                            const scratch *s)
+{
+    double bar = (total - target) / (double)vocab / 2; // the half makes up for rounded sums
+    size_t n = 0;
+    for (size_t i = 0; i < vocab; i++)
+        if (s->weights[i] >= bar)
+            s->candidates[n++] = (candidate){s->weights[i], logits[i], (uint32_t)i};
+    return n;
+}
+
+// Fills s->weights with what the filters leave; `largest` is the largest logit.
+static void fill_weights(const ml_real *logits, size_t vocab, const ml_sampler *sampler,
+                         ml_real largest, const scratch *s)
+{
+    const int by_count = limits_count(sampler, vocab);
+    candidate *c = s->candidates;
+    size_t n = 0;
+    double total = 0;
+    if (by_count) {
+        n = sampler->top_k;
+        keep_count(logits, vocab, n, c);
+        for (size_t i = 0; i < n; i++) {
+            c[i].weight = exp(((double)c[i].logit - (double)largest) / sampler->temperature);
+            total += c[i].weight;
+        }
+    } else {
+        ml_kernels_get()->draw_weights(vocab, logits, largest, sampler->temperature, s->weights);
+    }
+    if (sampler->top_p < 1) {
+        if (!by_count)
+            total = sum_blocks(s->weights, vocab, s->sums);
+        double target = fmax(sampler->top_p * total, DBL_MIN); // above 0: at least one
+        if (!by_count)
+            n = collect_heavy(logits, vocab, target, total, s);
+        n = select_heaviest(c, n, target);
+    } else if (!by_count) {
+        return;
+    }
+    memset(s->weights, 0, vocab * sizeof *s->weights);
+    for (size_t i = 0; i < n; i++)
+        s->weights[c[i].id] = c[i].weight;
+}
+
+// ---- public -----------------------------------------------------------------------------------
 
 int ml_sample_probs(const ml_real *logits, size_t vocab, const ml_sampler *sampler, double *probs,
                     ml_error *err)
@@ -197,45 +257,58 @@ int ml_sample_probs(const ml_real *logits, size_t vocab, const ml_sampler *sampl
             probs[i] = i == best;
         return ML_OK;
     }
-    code = all_weights(logits, vocab, sampler, logits[best], probs, err);
-    if (code != ML_OK)
-        return code;
-    double total = sum_of(probs, vocab);
+    void *workspace = malloc(ml_sample_workspace(vocab));
+    if (workspace == NULL)
+        return ml_fail(err, ML_ERR_MEMORY, "sample: no memory for %zu weights", vocab);
+    scratch s = scratch_in(workspace, vocab);
+    fill_weights(logits, vocab, sampler, logits[best], &s);
+    double total = sum_blocks(s.weights, vocab, s.sums);
     for (size_t i = 0; i < vocab; i++)
-        probs[i] /= total;
+        probs[i] = s.weights[i] / total;
+    free(workspace);
     return ML_OK;
 }
 
-// The token at which the sum of weights first exceeds the fraction u of all, 0 <= u < 1.
-static size_t token_at(const double *weights, size_t vocab, double u)
+// The token at which the sum of weights first exceeds the fraction u of all, 0 <= u < 1: first the
+// block, by the sums of blocks, then the token in it.
+static size_t token_at(const scratch *s, size_t vocab, double u)
 {
-    double target = u * sum_of(weights, vocab);
-    double sum = 0;
-    size_t token = 0;
-    for (size_t i = 0; i < vocab && sum <= target; i++) {
-        sum += weights[i];
-        if (weights[i] > 0)
+    double target = u * sum_blocks(s->weights, vocab, s->sums), sum = 0;
+    size_t block = 0, token = 0;
+    while (block + 1 < blocks_of(vocab) && sum + s->sums[block] <= target)
+        sum += s->sums[block++];
+    // Where rounding leads beyond the last token that has a weight, the block ends in zeros.
+    while (block > 0 && s->sums[block] == 0)
+        sum -= s->sums[--block];
+    for (size_t i = block * BLOCK; i < vocab && i < (block + 1) * BLOCK && sum <= target; i++) {
+        sum += s->weights[i];
+        if (s->weights[i] > 0)
             token = i;
     }
     return token;
 }
 
-int ml_sample(const ml_real *logits, size_t vocab, const ml_sampler *sampler, uint64_t seed,
-              uint64_t offset, size_t *token, ml_error *err)
+int ml_sample_in(const ml_real *logits, size_t vocab, const ml_sampler *sampler, uint64_t seed,
+                 uint64_t offset, void *workspace, size_t *token, ml_error *err)
 {
     int code = check(logits, vocab, sampler, token, err);
     if (code != ML_OK || sampler->temperature == 0)
         return code;
+    scratch s = scratch_in(workspace, vocab);
+    fill_weights(logits, vocab, sampler, logits[*token], &s);
+    uint32_t words[4];
+    ml_philox(seed, offset, DRAW_INDEX, words);
+    *token = token_at(&s, vocab, ml_uniform53(words[0], words[1]));
+    return ML_OK;
+}
 
-    double *weights = malloc(vocab * sizeof *weights);
-    if (weights == NULL)
+int ml_sample(const ml_real *logits, size_t vocab, const ml_sampler *sampler, uint64_t seed,
+              uint64_t offset, size_t *token, ml_error *err)
+{
+    void *workspace = malloc(ml_sample_workspace(vocab));
+    if (workspace == NULL)
         return ml_fail(err, ML_ERR_MEMORY, "sample: no memory for %zu weights", vocab);
-    code = all_weights(logits, vocab, sampler, logits[*token], weights, err);
-    if (code == ML_OK) {
-        uint32_t words[4];
-        ml_philox(seed, offset, DRAW_INDEX, words);
-        *token = token_at(weights, vocab, ml_uniform53(words[0], words[1]));
-    }
-    free(weights);
+    int code = ml_sample_in(logits, vocab, sampler, seed, offset, workspace, token, err);
+    free(workspace);
     return code;
 }

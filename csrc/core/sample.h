@@ -25,4 +25,10 @@ int ml_sample_probs(const ml_real *logits, size_t vocab, const ml_sampler *sampl
 int ml_sample(const ml_real *logits, size_t vocab, const ml_sampler *sampler, uint64_t seed,
               uint64_t offset, size_t *token, ml_error *err);
 
+// The same for a caller that draws again and again and keeps the memory: workspace is of
+// ml_sample_workspace(vocab) bytes, aligned for doubles; SIZE_MAX where no size can hold them.
+size_t ml_sample_workspace(size_t vocab);
+int ml_sample_in(const ml_real *logits, size_t vocab, const ml_sampler *sampler, uint64_t seed,
+                 uint64_t offset, void *workspace, size_t *token, ml_error *err);
+
 #endif

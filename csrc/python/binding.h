@@ -56,8 +56,9 @@ int ml_without_gil(int (*kernel)(void *ctx, ml_error *err), void *ctx, ml_error 
 
 // ---- the parts of the module ------------------------------------------------------------------
 
-int ml_add_layer_types(PyObject *module); // layer_object.c
-int ml_add_ngram_type(PyObject *module);  // ngram_object.c
-extern PyMethodDef ml_functions[];        // functions.c
+int ml_add_layer_types(PyObject *module);  // layer_object.c
+int ml_add_ngram_type(PyObject *module);   // ngram_object.c
+int ml_add_decoder_type(PyObject *module); // decode_object.c
+extern PyMethodDef ml_functions[];         // functions.c
 
 #endif

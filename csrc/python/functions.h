@@ -17,4 +17,7 @@
 int ml_to_word(PyObject *object, void *word);
 int ml_to_count(PyObject *object, void *count);
 
+// Sets top_k, where it still has a sign; -1 with an exception.
+int ml_set_top_k(ml_sampler *sampler, Py_ssize_t top_k);
+
 #endif

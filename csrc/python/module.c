@@ -226,7 +226,9 @@ static int module_exec(PyObject *module)
         return -1;
     if (ml_add_layer_types(module) != 0)
         return -1;
-    return ml_add_ngram_type(module);
+    if (ml_add_ngram_type(module) != 0)
+        return -1;
+    return ml_add_decoder_type(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

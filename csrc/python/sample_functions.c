@@ -60,14 +60,21 @@ typedef struct sample_call {
     double *probs; // what ml_sample_probs fills
 } sample_call;
 
-// Takes the logits and checks the number of axes; top_k is checked here, where it has a sign.
-static int open_call(sample_call *call, PyObject *logits, Py_ssize_t top_k)
+int ml_set_top_k(ml_sampler *sampler, Py_ssize_t top_k)
 {
     if (top_k < 0) {
         PyErr_Format(PyExc_ValueError, "top_k: expected 0 (all tokens) or more, got %zd", top_k);
         return -1;
     }
-    call->sampler.top_k = (size_t)top_k;
+    sampler->top_k = (size_t)top_k;
+    return 0;
+}
+
+// Takes the logits and checks the number of axes.
+static int open_call(sample_call *call, PyObject *logits, Py_ssize_t top_k)
+{
+    if (ml_set_top_k(&call->sampler, top_k) != 0)
+        return -1;
     call->logits = ml_as_reals(logits, "logits", "(vocabulary,)");
     if (call->logits == NULL)
         return -1;

@@ -43,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the same seed writes the same text; without it, any",
     )
+    add(
+        "--int8",
+        action="store_true",
+        help="round the weights to 8 bits: a quarter of the memory, faster where they are large",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,10 +55,15 @@ def run(args: argparse.Namespace) -> int:
     from minilm.data.text import read_text
     from minilm.data.tokenizer import encode_text
     from minilm.generation import stream_text
-    from minilm.models import from_pretrained, load_tokenizer
+    from minilm.models import LanguageModel, RNNModel, from_pretrained, load_tokenizer
     from minilm.random import default_generator
 
-    model, tokenizer = from_pretrained(args.folder), load_tokenizer(args.folder)
+    model: LanguageModel
+    if args.int8:
+        model = RNNModel.from_pretrained(args.folder).quantize()
+    else:
+        model = from_pretrained(args.folder)
+    tokenizer = load_tokenizer(args.folder)
     prompt = read_text("-") if args.prompt == "-" else args.prompt
     say_unknown(tokenizer, encode_text(tokenizer, prompt), "the prompt")
     seed = default_generator.seed() if args.seed is None else args.seed

@@ -3,11 +3,13 @@
 from minilm.models.base import LanguageModel, logits_of
 from minilm.models.folder import from_pretrained, load_tokenizer, save_pretrained
 from minilm.models.ngram import NGramModel
+from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.rnn import RNNModel
 
 __all__ = [
     "LanguageModel",
     "NGramModel",
+    "QuantizedRNNModel",
     "RNNModel",
     "from_pretrained",
     "load_tokenizer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from minilm import nn
+from minilm import _core, nn
 from minilm.tensor import Tensor, as_tensor
 
 
@@ -76,15 +76,21 @@ class LanguageModel(nn.Module):
     model_type: ClassVar[str]
     config: dict[str, Any]
 
+    def _decoder(self) -> _core.Decoder | None:
+        """Return the weights as they are now, packed for writing in the core, if they can be."""
+        return None
+
     def generate(
         self,
         input_ids: Any,
         max_new_tokens: int = 50,
         *,
+        do_sample: bool = True,
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int | None = None,
+        eos_token_id: int | None = None,
     ) -> Tensor:
         """Write on from `input_ids`; see :func:`minilm.generation.generate`."""
         from minilm.generation import generate
@@ -93,10 +99,12 @@ class LanguageModel(nn.Module):
             self,
             input_ids,
             max_new_tokens,
+            do_sample=do_sample,
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
             seed=seed,
+            eos_token_id=eos_token_id,
         )
 
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:

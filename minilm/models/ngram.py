@@ -172,6 +172,7 @@ class NGramModel:
         ids: Any,
         max_new_tokens: int = 50,
         *,
+        do_sample: bool = True,
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
@@ -185,7 +186,7 @@ class NGramModel:
             The prompt ``(time,)``; it may be empty.
         max_new_tokens : int
             Tokens to add.
-        temperature, top_k, top_p, seed
+        do_sample, temperature, top_k, top_p, seed
             As for :func:`minilm.generation.generate`.
 
         Returns
@@ -205,6 +206,8 @@ class NGramModel:
             raise ValueError(f"max_new_tokens must not be negative; got {max_new_tokens}")
         if seed is None:
             seed = int(default_generator.integers(0, 2**62, ()))
+        if not do_sample:
+            temperature = 0.0
         text = np.concatenate([prompt, np.zeros(max_new_tokens, np.int64)])
         for end in range(prompt.size, text.size):
             logits = np.log(self.distribution(text[:end])).astype(np.float32)

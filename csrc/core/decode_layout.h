@@ -1,0 +1,50 @@
+// What decode.c packs and decode_step.c reads.
+//
+// A layer's sums, for one text and the units of one panel, are S columns of these units: the gates
+// of the cell, where GRU has two for n. Both matrices add to them, each from a column of its own on:
+//
+//     cell   S   columns        W_ih adds to    W_hh adds to
+//     rnn    1   a              a               a
+//     lstm   4   i, f, g, o     i, f, g, o      i, f, g, o
+//     gru    4   n, r, z, q     n, r, z         r, z, q
+//
+// They start from the biases; in the first layer of a model whose vocabulary is small, from a row
+// of a table that has the whole product W_ih x for every token.
+#ifndef ML_DECODE_LAYOUT_H
+#define ML_DECODE_LAYOUT_H
+
+#include "decode.h"
+#include "kernels/kernels.h"
+#include "matvec.h"
+
+typedef struct decode_cell {
+    const char *name;
+    size_t gates, columns;         // G and S
+    size_t input_at, recurrent_at; // the first columns that W_ih and W_hh add to
+    unsigned char input_order[4];  // PyTorch's gates in the order of the columns
+    unsigned char recurrent_order[4];
+    int has_c; // lstm: the state that the kernel wants is c, else h_{t-1}
+} decode_cell;
+
+typedef struct decode_layer {
+    ml_matvec input;     // W_ih; all zeros where there is a table
+    ml_matvec recurrent; // W_hh
+    ml_real *bias;       // by panel (S, units)
+} decode_layer;
+
+struct ml_decoder {
+    const decode_cell *cell;
+    size_t vocab, embed, hidden, layers;
+    int int8;
+    size_t padded;            // hidden, in whole vectors
+    ml_real *table;           // (V, by panel (S, units)), or NULL
+    ml_real *embedding;       // (V, E), in reals and without a table
+    int8_t *embedding_int8;   // (V, E), in int8 and without a table
+    ml_real *embedding_steps; // (V,), with it
+    decode_layer *layer;      // (layers,)
+    ml_matvec head;
+    ml_real *head_bias; // (V, in whole vectors)
+    size_t allocated;   // bytes of what is not a matrix
+};
+
+#endif
