@@ -130,8 +130,8 @@ int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, co
             size_t lda, const ml_real *b, size_t ldb, int add, ml_real *c, size_t ldc,
             ml_error *err)
 {
-    const ml_product product = {trans_a, trans_b, m,   n,   k, a, lda, b, ldb, add ? c : NULL,
-                                ldc,     c,       ldc};
+    const ml_product product = {trans_a, trans_b,        m,   n, k,  a, lda, b,
+                                ldb,     add ? c : NULL, ldc, c, ldc};
     return run(&product, err);
 }
 

@@ -84,7 +84,7 @@ static void multiply(const head_job *job, const ml_packed_shape *shape, const ml
         }
 }
 
-// Calls `at` for every row whose target is one of the classes from `begin` on.
+// 1 where the target of row r of the group is one of the classes from `begin` on.
 static int is_target(const ml_head *h, size_t r, size_t begin, size_t classes)
 {
     const int64_t y = h->loss.target[h->first + r];
@@ -223,7 +223,8 @@ int ml_head_group(ml_head *h, const ml_head_gradients *gradients, ml_error *err)
     ml_pack(&rows, x, h->I, 0, 1, h->x_rows);
     ml_parallel_for(h->slices, slice_gradients, &job);
     if (atomic_load(&job.failed))
-        return ml_fail(err, ML_ERR_MEMORY, "linear_cross_entropy: no memory for a block of weights");
+        return ml_fail(err, ML_ERR_MEMORY,
+                       "linear_cross_entropy: no memory for a block of weights");
     ml_parallel_ranges(h->rows, ml_row_grain(h->I), sum_slices, &job);
     return ML_OK;
 }

@@ -24,17 +24,17 @@ typedef struct ml_head {
     size_t first, rows;               // the rows of x, now
 
     ml_packed_shape columns_shape, rows_shape;
-    ml_real *x_columns; // x^T in panels, depth I
-    ml_real *x_rows;    // x in panels, depth R
-    ml_real *scores;    // (V, R): scores, then exp(score - top), then the gradient
-    ml_real *top;       // (blocks, R): the largest of a block, then what its exponentials count
-    ml_real *sum;       // (blocks, R): of the exponentials
-    ml_real *weighted;  // (blocks, R): sum of w_c score_c, where labels are smoothed
-    ml_real *most;      // (R): the largest of all
-    ml_real *target;    // (R): the score of the target
+    ml_real *x_columns;    // x^T in panels, depth I
+    ml_real *x_rows;       // x in panels, depth R
+    ml_real *scores;       // (V, R): scores, then exp(score - top), then the gradient
+    ml_real *top;          // (blocks, R): the largest of a block, then what its exponentials count
+    ml_real *sum;          // (blocks, R): of the exponentials
+    ml_real *weighted;     // (blocks, R): sum of w_c score_c, where labels are smoothed
+    ml_real *most;         // (R): the largest of all
+    ml_real *target;       // (R): the score of the target
     ml_real *hit, *spread; // (R): what the gradient takes away from the target and from every class
-    ml_real *partial;   // (slices, R, I)
-    double *row_loss;   // (N)
+    ml_real *partial;      // (slices, R, I)
+    double *row_loss;      // (N)
 } ml_head;
 
 // Gradients for a loss that counts once.

@@ -12,11 +12,11 @@
 #include "workspace.h"
 
 enum {
-    BLOCK_ROWS = 96,     // rows of a block of C; a multiple of ML_TILE_ROWS
-    BLOCK_COLUMNS = 512, // columns of a block of C
-    STRETCH = 256,       // of k: 512 KiB of B, where floats
+    BLOCK_ROWS = 96,      // rows of a block of C; a multiple of ML_TILE_ROWS
+    BLOCK_COLUMNS = 512,  // columns of a block of C
+    STRETCH = 256,        // of k: 512 KiB of B, where floats
     BLOCK_WORK = 1 << 19, // multiply-adds that make a block worth a task
-    SHORT_ROW = 256 // numbers: rows of a transposed A that are longer are packed
+    SHORT_ROW = 256       // numbers: rows of a transposed A that are longer are packed
 };
 
 typedef struct product_job {
@@ -100,7 +100,10 @@ static void multiply_block(void *ctx, size_t index)
 }
 
 // Half, in whole units.
-static size_t halve(size_t length, size_t unit) { return ceil_div(ceil_div(length, 2), unit) * unit; }
+static size_t halve(size_t length, size_t unit)
+{
+    return ceil_div(ceil_div(length, 2), unit) * unit;
+}
 
 // Smaller blocks where the product would have too few for the work in it: 16 at most.
 static size_t cut(product_job *job)

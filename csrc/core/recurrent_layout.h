@@ -58,8 +58,8 @@ typedef struct ml_layer_memory {
 // Scratch of one scan, used again by each.
 typedef struct ml_scratch {
     ml_real *packed, *bias;
-    int64_t *ids;  // (T, B): in this order whatever batch_first says
-    ml_real *table; // (V, S, H): the projected table; backward: its gradient
+    int64_t *ids;                    // (T, B): in this order whatever batch_first says
+    ml_real *table;                  // (V, S, H): the projected table; backward: its gradient
     ml_real *dgates, *carry, *dx[2]; // backward; dx: gradients of the input of a layer, by turns
 } ml_scratch;
 
@@ -97,12 +97,12 @@ typedef struct ml_scan {
     const ml_real *table; // (V, S, H): x of each id
     const ml_real *w_hh;  // (G H, H)
     const ml_real *bias;  // (S, H): b_ih and b_hh where they are added to the same column
-    ml_real *packed;     // workspace: w_hh in panels
-    int from_zero;       // the initial state is 0
-    ml_rows y;           // forward: the layer's output; backward: its gradient
-    const ml_real *dh_n; // (B, H) gradient of the last state, or NULL
-    ml_real *carry;      // (B, H): backward only; in: gradient of the last c, out: of the first
-    ml_real *dgates;     // (T, B, S, H): backward only
+    ml_real *packed;      // workspace: w_hh in panels
+    int from_zero;        // the initial state is 0
+    ml_rows y;            // forward: the layer's output; backward: its gradient
+    const ml_real *dh_n;  // (B, H) gradient of the last state, or NULL
+    ml_real *carry;       // (B, H): backward only; in: gradient of the last c, out: of the first
+    ml_real *dgates;      // (T, B, S, H): backward only
 } ml_scan;
 
 // Numbers that `packed` needs, in either direction.

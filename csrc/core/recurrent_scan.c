@@ -53,7 +53,7 @@ size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
 typedef struct item {
     size_t panel, block;
     size_t unit, units; // units [unit, unit + units)
-    size_t row, rows;          // rows [row, row + rows)
+    size_t row, rows;   // rows [row, row + rows)
 } item;
 
 static item item_at(const grid *g, size_t panel, size_t block)
@@ -156,8 +156,9 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
     else
         multiply(g, it, s->memory.h + before, H, tile);
     for (size_t i = 0; i < it->rows; i++)
-        cell.x[i] = s->ids == NULL ? cell.gates + i * S * H
-                                   : s->table + (size_t)s->ids[t * B + it->row + i] * S * H + it->unit;
+        cell.x[i] = s->ids == NULL
+                        ? cell.gates + i * S * H
+                        : s->table + (size_t)s->ids[t * B + it->row + i] * S * H + it->unit;
     s->cell->forward(g->kernels, s->config)(&cell);
 }
 

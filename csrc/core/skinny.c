@@ -122,8 +122,8 @@ int ml_skinny_run(const ml_product *p, ml_error *err)
     skinny_job job = {.product = p, .kernels = ml_kernels_get()};
     const size_t lanes = job.kernels->lanes;
     const int rows_of_b = p->trans_b == ML_TRANS;
-    job.width = rows_of_b ? ceil_div(p->m, lanes) * lanes
-                          : smaller(MAX_COLUMNS, ML_PANEL_VECTORS * lanes);
+    job.width =
+        rows_of_b ? ceil_div(p->m, lanes) * lanes : smaller(MAX_COLUMNS, ML_PANEL_VECTORS * lanes);
     const int pads = !rows_of_b && p->n % job.width % lanes != 0;
     if (rows_of_b || pads) {
         job.packed = ml_buffer_acquire(p->k * job.width * sizeof *job.packed);

@@ -41,7 +41,7 @@ class Operands:
     ) -> None:
         self.arrays = arrays
         self.shapes = shapes
-        self.edges = edges if is_grad_enabled() else [None] * len(edges)
+        self.edges: list[Edge] = edges if is_grad_enabled() else [None] * len(edges)
         self.versions = versions
 
     @classmethod
@@ -57,9 +57,7 @@ class Operands:
 
     def __getitem__(self, part: slice) -> Operands:
         """Take some of the operands."""
-        return Operands(
-            self.arrays[part], self.shapes[part], self.edges[part], self.versions[part]
-        )
+        return Operands(self.arrays[part], self.shapes[part], self.edges[part], self.versions[part])
 
     def __add__(self, more: Operands) -> Operands:
         """Put operands behind one another."""

@@ -37,18 +37,18 @@ typedef struct ml_panel_product {
 // the one before it. S is the number of saved columns of the cell (rnn 1, lstm 4, gru 4).
 typedef struct ml_cell_forward {
     size_t rows, units, hidden;
-    const ml_real *tile;   // (rows, gates, tile_units): h_{t-1} W_hh^T
-    size_t tile_units;     // units that the tile is wide
-    size_t tile_row;       // numbers from one row of the tile to the next
+    const ml_real *tile;            // (rows, gates, tile_units): h_{t-1} W_hh^T
+    size_t tile_units;              // units that the tile is wide
+    size_t tile_row;                // numbers from one row of the tile to the next
     const ml_real *x[ML_TILE_ROWS]; // of each row (S, hidden): W_ih x_t and biases; may be gates
-    const ml_real *q_bias; // (hidden,): b_hn, gru
-    ml_real *gates;        // (rows, S, hidden), out: the activations
-    const ml_real *h_prev; // (rows, hidden)
-    const ml_real *c_prev; // (rows, hidden), lstm
-    ml_real *h;            // (rows, hidden), out
-    ml_real *c;            // (rows, hidden), out, lstm
-    ml_real *y;            // (rows, ..), out: h again where the layer's output wants it, or NULL
-    size_t y_row;          // numbers from one row of y to the next
+    const ml_real *q_bias;          // (hidden,): b_hn, gru
+    ml_real *gates;                 // (rows, S, hidden), out: the activations
+    const ml_real *h_prev;          // (rows, hidden)
+    const ml_real *c_prev;          // (rows, hidden), lstm
+    ml_real *h;                     // (rows, hidden), out
+    ml_real *c;                     // (rows, hidden), out, lstm
+    ml_real *y;   // (rows, ..), out: h again where the layer's output wants it, or NULL
+    size_t y_row; // numbers from one row of y to the next
 } ml_cell_forward;
 
 typedef struct ml_cell_backward {

@@ -54,10 +54,24 @@ void ML_KERNEL(sgd_step)(const ml_param *part, const void *config)
         c->nesterov ? sgd(part, c, 1, 0, 1) : sgd(part, c, 1, 0, 0);
 }
 
+enum { QUIET = 64 }; // numbers that are looked at together
+
+// 1 where nothing has ever moved: no gradient, and none remembered.
+ML_INLINE int all_quiet(const ml_real *g, const ml_real *m, const ml_real *s)
+{
+    int moved = 0;
+    for (size_t i = 0; i < QUIET; i++)
+        moved |= (g[i] != 0) | (m[i] != 0) | (s[i] != 0);
+    return !moved;
+}
+
 // m = m + (1 - beta1) (g - m)            the correction undoes that m and s started at 0
 // s = beta2 s + (1 - beta2) g^2
 // w = w - lr / (1 - beta1^t) m / (sqrt(s) / sqrt(1 - beta2^t) + eps)
 // decoupled: w = (1 - lr weight_decay) w first, and g is taken without decay
+//
+// Where g, m and s are 0 and nothing decays, w stays, and is not read: of a large vocabulary most
+// words have not been seen for a long time after the start.
 void ML_KERNEL(adam_step)(const ml_param *part, const void *config)
 {
     const ml_adam *c = config;
@@ -75,13 +89,19 @@ void ML_KERNEL(adam_step)(const ml_param *part, const void *config)
     const ml_real rate = (ml_real)(c->lr / (1 - pow(c->beta1, t)));
     const ml_real eps = (ml_real)c->eps;
 
-    for (size_t i = 0; i < part->size; i++) {
-        ml_real grad = sign * g[i] + decay * w[i];
-        ml_real mean = m[i] + fresh1 * (grad - m[i]);
-        ml_real square = beta2 * s[i] + fresh2 * (grad * grad);
-        m[i] = mean;
-        s[i] = square;
-        w[i] = keep * w[i] - rate * (mean / (real_sqrt(square) * correct + eps));
+    const int may_rest = decay == 0 && keep == 1;
+    for (size_t first = 0; first < part->size; first += QUIET) {
+        const size_t end = part->size - first < QUIET ? part->size : first + QUIET;
+        if (may_rest && end - first == QUIET && all_quiet(g + first, m + first, s + first))
+            continue;
+        for (size_t i = first; i < end; i++) {
+            ml_real grad = sign * g[i] + decay * w[i];
+            ml_real mean = m[i] + fresh1 * (grad - m[i]);
+            ml_real square = beta2 * s[i] + fresh2 * (grad * grad);
+            m[i] = mean;
+            s[i] = square;
+            w[i] = keep * w[i] - rate * (mean / (real_sqrt(square) * correct + eps));
+        }
     }
 }
 

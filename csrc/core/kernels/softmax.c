@@ -103,7 +103,8 @@ void ML_KERNEL(columns_exp)(size_t rows, size_t columns, size_t ld, const ml_rea
     const size_t step = TOGETHER * ML_LANES;
     size_t j = 0;
     for (; j + step <= columns; j += step)
-        exp_columns(TOGETHER, ML_LANES, rows, ld, bias, x + j, top + j, sum != NULL ? sum + j : NULL);
+        exp_columns(TOGETHER, ML_LANES, rows, ld, bias, x + j, top + j,
+                    sum != NULL ? sum + j : NULL);
     for (; j < columns; j += ML_LANES)
         exp_columns(1, v_lanes(j, columns), rows, ld, bias, x + j, top + j,
                     sum != NULL ? sum + j : NULL);
