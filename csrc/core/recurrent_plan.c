@@ -8,6 +8,7 @@
 #define MULTIPLY_ADDS 6.0e4 // a microsecond, of panel_product and the cell behind it
 #define STREAMED 2.5e4      // bytes a microsecond from beyond a core's own cache
 #define MEETING 0.7         // microseconds at a barrier
+#define STARTING 5.0        // microseconds until other threads have begun, and are waited for
 #define CACHE_SHARE 0.75    // of a core's own cache, for weights
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
@@ -21,21 +22,25 @@ static double step_time(double work, double share, double bytes)
     return compute > stream ? compute : stream;
 }
 
-ml_plan ml_plan_scan(size_t rows, size_t panels, double work, double weight_bytes, size_t threads)
+ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, double weight_bytes,
+                     size_t threads)
 {
+    const double T = (double)steps;
     const size_t blocks = ceil_div(rows, ML_TILE_ROWS);
-    ml_plan best = {ML_PLAN_ALONE, 1, blocks, step_time(work, 1, weight_bytes)};
+    ml_plan best = {ML_PLAN_ALONE, 1, blocks, T * step_time(work, 1, weight_bytes)};
     if (threads > 1 && rows > 1) {
         const size_t used = threads < rows ? threads : rows, each = ceil_div(rows, used);
-        const double time = step_time(work, (double)each / (double)rows, weight_bytes);
-        if (time < best.step)
+        const double share = (double)each / (double)rows;
+        const double time = STARTING + T * step_time(work, share, weight_bytes);
+        if (time < best.time)
             best = (ml_plan){ML_PLAN_BY_ROWS, used, used * ceil_div(each, ML_TILE_ROWS), time};
     }
     if (threads > 1 && panels * blocks > 1) {
         const size_t items = panels * blocks, used = threads < items ? threads : items;
         const double share = (double)ceil_div(items, used) / (double)items;
-        const double time = step_time(work, share, weight_bytes / (double)used) + MEETING;
-        if (time < best.step)
+        const double step = step_time(work, share, weight_bytes / (double)used);
+        const double time = STARTING + T * (step + MEETING);
+        if (time < best.time)
             best = (ml_plan){ML_PLAN_BY_UNITS, used, blocks, time};
     }
     return best;

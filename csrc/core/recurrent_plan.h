@@ -14,12 +14,12 @@ typedef struct ml_plan {
     ml_plan_kind kind;
     size_t threads;
     size_t blocks; // of rows, of nearly equal height: at most that of a tile
-    double step;   // microseconds that a step is estimated to take
+    double time;   // microseconds that all steps are estimated to take
 } ml_plan;
 
-// The quickest plan for a step of `rows` rows by `panels` panels with `work` multiply-adds in all,
-// that reads `weight_bytes` of packed weights, on at most `threads` threads. The bits do not depend
-// on it.
-ml_plan ml_plan_scan(size_t rows, size_t panels, double work, double weight_bytes, size_t threads);
+// The quickest plan for `steps` steps of `rows` rows by `panels` panels, each with `work`
+// multiply-adds in all, that read `weight_bytes` of packed weights, on at most `threads` threads. The
+// bits do not depend on it.
+ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, double weight_bytes, size_t threads);
 
 #endif

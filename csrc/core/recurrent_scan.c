@@ -258,7 +258,7 @@ static void run(const ml_scan *scan, ml_packed_shape shape, int back)
     else
         ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
     const double work = (double)scan->B * (double)gates * (double)H * (double)H;
-    g.plan = ml_plan_scan(scan->B, g.shape.panels, work,
+    g.plan = ml_plan_scan(scan->T, scan->B, g.shape.panels, work,
                           (double)ml_packed_size(&g.shape) * sizeof(ml_real), ml_usable_threads());
     ml_parallel_team(g.plan.threads, walk, &g);
 }

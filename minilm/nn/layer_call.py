@@ -6,6 +6,7 @@ This is the only place where Python's tensors meet the core's layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,13 @@ def _version(tensor: Tensor | None) -> tuple[Memory, int]:
     return memory, memory.version
 
 
+@lru_cache(maxsize=512)
+def _layer(kind: str, config: tuple[tuple[str, float], ...]) -> tuple[_core.Layer, int]:
+    """Return a layer of the core, which keeps nothing of its calls, and its number of parameters."""
+    layer = _core.Layer(kind, **dict(config))
+    return layer, len(layer.params)
+
+
 class LayerCall:
     """One layer of the core with its settings; calling it runs the layer.
 
@@ -93,8 +101,7 @@ class LayerCall:
     def __init__(self, kind: str, **config: float) -> None:
         self.kind = kind
         self.config = config
-        self.layer = _core.Layer(kind, **config)
-        self.n_params = len(self.layer.params)
+        self.layer, self.n_params = _layer(kind, tuple(config.items()))
         # The layers that draw a random mask: only they use up a key.
         self._draws = config.get("p" if kind == "dropout" else "dropout", 0) > 0
 

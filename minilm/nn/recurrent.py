@@ -97,7 +97,7 @@ class _Recurrent(Module):
         return y.squeeze(self._batch_axis), *(state.squeeze(1) for state in last)
 
     def _operands(self, x: Tensor, states: list[Tensor | None]) -> Operands:
-        """Collect input, states and parameters, or, where the input is a lookup, its table and ids."""
+        """Collect input, states and parameters; of a lookup, its table and its ids."""
         params = Operands.now([self._parameters[name] for name in self._names])
         if (lookup := lookup_of(x)) is not None:
             ids, table = lookup[:1], lookup[1:]
