@@ -7,6 +7,7 @@
 // tell the plans apart: docs/math/rnn.md shows what they choose.
 #define MULTIPLY_ADDS 6.0e4 // a microsecond, of panel_product and the cell behind it
 #define STREAMED 2.5e4      // bytes a microsecond from beyond a core's own cache
+#define WAITED_FOR 0.2      // share of that which does not hide behind arithmetic
 #define MEETING 0.7         // microseconds at a barrier
 #define STARTING 5.0        // microseconds until other threads have begun, and are waited for
 #define CACHE_SHARE 0.75    // of a core's own cache, for weights
@@ -14,12 +15,12 @@
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // A thread's time for a step, with `share` of the arithmetic and `bytes` of weights: those stay in
-// its cache from step to step, or are read again while it computes.
+// its cache from step to step, or are read again while it computes, for the most part.
 static double step_time(double work, double share, double bytes)
 {
     double compute = work * share / MULTIPLY_ADDS;
     double stream = bytes > CACHE_SHARE * (double)ml_core_cache_bytes() ? bytes / STREAMED : 0;
-    return compute > stream ? compute : stream;
+    return (compute > stream ? compute : stream) + WAITED_FOR * stream;
 }
 
 ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, double weight_bytes,
