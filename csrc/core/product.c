@@ -1,7 +1,7 @@
 // B is packed into panels once, by all threads. Then C is cut into blocks, and for each block k is
-// walked in stretches: what a block needs of B for one stretch stays in a core's L2 cache, six rows
-// of A in its L1. A is read where it lies, but for a transposed A with long rows, which is packed, a
-// block and a stretch at a time.
+// walked in stretches: a panel's stretch meets all rows of the block, six at a time, while it is near.
+// A is read where it lies, but for a transposed A with long rows, which is packed, a block and a
+// stretch at a time.
 #include "product.h"
 
 #include <stdatomic.h>
@@ -12,9 +12,9 @@
 #include "workspace.h"
 
 enum {
-    BLOCK_ROWS = 96,      // rows of a block of C; a multiple of ML_TILE_ROWS
+    BLOCK_ROWS = 192,     // rows of a block of C; a multiple of ML_TILE_ROWS
     BLOCK_COLUMNS = 512,  // columns of a block of C
-    STRETCH = 256,        // of k: 512 KiB of B, where floats
+    STRETCH = 512,        // of k, at most: more cost the cache, fewer pass over C more often
     BLOCK_WORK = 1 << 19, // multiply-adds that make a block worth a task
     SHORT_ROW = 256       // numbers: rows of a transposed A that are longer are packed
 };
@@ -25,6 +25,7 @@ typedef struct product_job {
     ml_packed_shape shape; // of B
     const ml_real *panels;
     size_t block_rows, block_panels;
+    size_t stretch; // of k
     size_t blocks_across;
     atomic_int failed; // a block found no memory
 } product_job;
@@ -35,40 +36,51 @@ static int packs_a(const ml_product *p) { return p->trans_a == ML_TRANS && p->ld
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
-// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is transposed.
+// Six rows of A, or fewer, for one stretch of k.
+typedef struct a_rows {
+    const ml_real *data;
+    size_t row, step; // numbers from one row, and from one k, to the next
+} a_rows;
+
+static a_rows rows_of_a(const ml_product *p, size_t i, size_t r, size_t k, size_t depth,
+                        const ml_real *packed)
+{
+    if (packs_a(p))
+        return (a_rows){packed + r / ML_TILE_ROWS * ML_PACKED_ROWS_SIZE(depth), 1, ML_TILE_ROWS};
+    if (p->trans_a == ML_TRANS)
+        return (a_rows){p->a + k * p->lda + i + r, 1, p->lda};
+    return (a_rows){p->a + (i + r) * p->lda + k, p->lda, 1};
+}
+
+// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is packed. A panel's
+// stretch stays in a core's first-level cache for all rows.
 static void multiply_stretch(const product_job *job, size_t i, size_t rows, size_t j, size_t panels,
                              size_t k, size_t depth, const ml_real *packed)
 {
     const ml_product *p = job->product;
     const size_t width = job->shape.unit_width;
-    for (size_t r = 0; r < rows; r += ML_TILE_ROWS) {
-        ml_panel_product tile = {.rows = smaller(ML_TILE_ROWS, rows - r),
-                                 .depth = depth,
-                                 .panel_row = width,
-                                 .c_row = p->ldc};
-        if (packs_a(p)) {
-            tile.a = packed + r / ML_TILE_ROWS * ML_PACKED_ROWS_SIZE(depth);
-            tile.a_row = 1;
-            tile.a_k = ML_TILE_ROWS;
-        } else {
-            tile.a = p->trans_a ? p->a + k * p->lda + i + r : p->a + (i + r) * p->lda + k;
-            tile.a_row = p->trans_a ? 1 : p->lda;
-            tile.a_k = p->trans_a ? p->lda : 1;
-        }
-        for (size_t panel = j; panel < j + panels; panel++) {
+    for (size_t panel = j; panel < j + panels; panel++)
+        for (size_t r = 0; r < rows; r += ML_TILE_ROWS) {
+            const a_rows a = rows_of_a(p, i, r, k, depth, packed);
             const size_t column = panel * width;
-            tile.columns = smaller(width, p->n - column);
-            tile.panel = job->panels + panel * job->shape.panel_size + k * width;
-            tile.c = p->c + (i + r) * p->ldc + column;
-            tile.init = k > 0 ? tile.c : NULL;
-            tile.init_row = p->ldc;
-            if (k == 0 && p->init != NULL) {
-                tile.init = p->init + (i + r) * p->init_row + column;
-                tile.init_row = p->init_row;
-            }
+            ml_real *c = p->c + (i + r) * p->ldc + column;
+            const ml_real *init = p->init != NULL ? p->init + (i + r) * p->init_row + column : NULL;
+            const ml_panel_product tile = {
+                .rows = smaller(ML_TILE_ROWS, rows - r),
+                .columns = smaller(width, p->n - column),
+                .depth = depth,
+                .a = a.data,
+                .a_row = a.row,
+                .a_k = a.step,
+                .panel = job->panels + panel * job->shape.panel_size + k * width,
+                .panel_row = width,
+                .init = k > 0 ? c : init,
+                .init_row = k > 0 ? p->ldc : p->init_row,
+                .c = c,
+                .c_row = p->ldc,
+            };
             job->kernels->panel_product(&tile);
         }
-    }
 }
 
 static void multiply_block(void *ctx, size_t index)
@@ -81,7 +93,7 @@ static void multiply_block(void *ctx, size_t index)
     const size_t panels = smaller(job->block_panels, job->shape.panels - j);
     ml_real *packed = NULL; // (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS)
     if (packs_a(p)) {
-        size_t size = ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(smaller(STRETCH, p->k));
+        size_t size = ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch);
         packed = ml_buffer_acquire(size * sizeof *packed);
         if (packed == NULL) {
             atomic_store(&job->failed, 1);
@@ -90,11 +102,11 @@ static void multiply_block(void *ctx, size_t index)
     }
     size_t k = 0;
     do { // once even where k is 0: C is init
-        size_t depth = smaller(STRETCH, p->k - k);
+        size_t depth = smaller(job->stretch, p->k - k);
         if (packed != NULL)
             job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, packed);
         multiply_stretch(job, i, rows, j, panels, k, depth, packed);
-        k += STRETCH;
+        k += depth;
     } while (k < p->k);
     ml_buffer_release(packed);
 }
@@ -132,6 +144,8 @@ int ml_product_run(const ml_product *product, ml_error *err)
     product_job job = {.product = product,
                        .kernels = ml_kernels_get(),
                        .shape = ml_packed_plan(1, product->n, product->k)};
+    // Stretches of nearly equal length.
+    job.stretch = ceil_div(product->k, ceil_div(product->k, STRETCH) + (product->k == 0));
     ml_real *panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
     if (panels != NULL) {
         const int transposed = product->trans_b == ML_TRANS;

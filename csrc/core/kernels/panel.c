@@ -15,18 +15,26 @@ enum { WIDTH = 4 };
 enum { WIDTH = 2 };
 #endif
 
-// Writes the sums of a block, beginning with column `at`; `width` vectors.
+// Writes the sums of a block, beginning with column `at`; `width` vectors, of which the last may have
+// fewer than all its lanes.
 ML_INLINE void put_block(const ml_panel_product *p, size_t rows, size_t width, size_t at,
                          vec sum[ML_TILE_ROWS][WIDTH])
 {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < width; j++) {
-            size_t column = at + j * ML_LANES, n = v_lanes(column, p->columns);
-            vec x = sum[i][j];
-            if (p->init != NULL)
-                x = v_add(x, v_get(p->init + i * p->init_row + column, n));
-            v_put(p->c + i * p->c_row + column, x, n);
+    const size_t last = v_lanes(at + (width - 1) * ML_LANES, p->columns);
+    ml_real *c = p->c + at;
+    const ml_real *init = p->init != NULL ? p->init + at : NULL;
+    for (size_t i = 0; i < rows; i++, c += p->c_row) {
+        if (init != NULL) {
+            for (size_t j = 0; j + 1 < width; j++)
+                sum[i][j] = v_add(sum[i][j], v_load(init + j * ML_LANES));
+            sum[i][width - 1] =
+                v_add(sum[i][width - 1], v_get(init + (width - 1) * ML_LANES, last));
+            init += p->init_row;
         }
+        for (size_t j = 0; j + 1 < width; j++)
+            v_store(c + j * ML_LANES, sum[i][j]);
+        v_put(c + (width - 1) * ML_LANES, sum[i][width - 1], last);
+    }
 }
 
 // `rows` and `width` are constants where this is inlined: the loops over them unroll into

@@ -9,6 +9,6 @@ extern const ml_kernels ML_KERNEL(kernels);
 const ml_kernels ML_KERNEL(kernels) = {
     .isa = ML_STRING(ML_ISA),
     .lanes = ML_LANES,
-    .tuned = ML_ISA_ID == ML_ISA_avx2 || ML_ISA_ID == ML_ISA_avx512,
+    .tuned = ML_ISA_ID == ML_ISA_avx512,
 #include "kernels.def"
 };
