@@ -70,8 +70,8 @@ static int linear_backward(ml_call *call, ml_error *err)
     if (dx != NULL)
         code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, N, I, O, dy, O, weight, I, 0, dx, I, err);
     if (code == ML_OK && dweight != NULL)
-        code = ml_gemm(ML_TRANS, ML_NO_TRANS, O, I, N, dy, O, x, I, call->accumulate[0] ? 1 : 0,
-                       dweight, I, err);
+        code = ml_gemm(ML_TRANS, ML_NO_TRANS, O, I, N, dy, O, x, I, call->accumulate[0], dweight, I,
+                       err);
     if (code == ML_OK && c->bias && call->grad_param[1].data != NULL)
         ml_column_sums(N, O, O, dy, call->accumulate[1], call->grad_param[1].data);
     return code;
