@@ -246,7 +246,7 @@ def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
             if isinstance(edge, tuple):
                 parent, index = edge
                 sums.setdefault(parent, _GradSums(parent.n_outputs)).add(index, grad, node.owned)
-            else:
+            elif edge._requires_grad:  # it may have been frozen since
                 edge._accumulate_grad(grad, node.owned)
         if not retain_graph:
             node.free()

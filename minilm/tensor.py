@@ -242,6 +242,7 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, ConversionMetho
     @data.setter
     def data(self, values: TensorLike) -> None:
         source = as_tensor(values)
+        _ = self._array  # a deferred tensor takes its place on the tape, and keeps it
         self._value, self._memory = source._array, source._memory
 
     @property

@@ -240,6 +240,24 @@ def test_retain_grad_of_the_logits() -> None:
     assert np.abs(head.outputs.grad.numpy().sum(-1)).max() < 1e-6  # softmax - one hot
 
 
+def test_logits_that_were_made_a_leaf(eagerly) -> None:
+    def run() -> np.ndarray:
+        with minilm.no_grad():
+            head = Head()
+        head.outputs.requires_grad_()
+        head.loss().backward()
+        return head.outputs.grad.numpy()
+
+    np.testing.assert_allclose(run(), eagerly(run), rtol=1e-5, atol=1e-7)
+
+
+def test_logits_whose_data_is_replaced() -> None:
+    head = Head()
+    head.outputs.data = minilm.zeros(B, T, V)
+    assert abs(head.loss().item() - np.log(V)) < 1e-6
+    assert not head.outputs.detach().numpy().any()
+
+
 def test_logits_after_backward_have_a_freed_past() -> None:
     head = Head()
     head.loss().backward()

@@ -174,6 +174,14 @@ def test_groups_have_their_own_options():
     assert_same(params, others)
 
 
+def test_adam_without_eps_divides_by_zero_wherever_there_was_no_gradient():
+    """As in PyTorch, 0 / 0 in every place: the kernel passes over long runs of zeros otherwise."""
+    weight = minilm.ones(200, requires_grad=True)
+    weight.grad = minilm.zeros(200)
+    optim.Adam([weight], lr=0.1, eps=0).step()
+    assert np.isnan(weight.detach().numpy()).all()
+
+
 def test_an_option_can_be_changed_between_steps():
     params, others = make_params([(3,)]), make_params([(3,)])
     optimizer = optim.SGD(params, lr=0.1)

@@ -47,7 +47,7 @@ static double class_weight(const ml_loss *loss, size_t c)
     return loss->weight != NULL ? (double)loss->weight[c] : 1;
 }
 
-static int ignored(const ml_loss *loss, size_t n)
+int ml_loss_ignores(const ml_loss *loss, size_t n)
 {
     return loss->target[n] == loss->config->ignore_index;
 }
@@ -63,7 +63,7 @@ ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, con
     if (config->reduction == ML_REDUCE_MEAN) {
         loss.denominator = 0;
         for (size_t n = 0; n < N; n++)
-            if (!ignored(&loss, n))
+            if (!ml_loss_ignores(&loss, n))
                 loss.denominator += class_weight(&loss, (size_t)loss.target[n]);
     }
     return loss;
@@ -74,7 +74,7 @@ double ml_loss_class_weight(const ml_loss *loss, size_t c) { return class_weight
 double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double weighted,
                          ml_log_sum_exp sum)
 {
-    if (ignored(loss, n))
+    if (ml_loss_ignores(loss, n))
         return 0;
     const double s = loss->config->label_smoothing;
     const double top = (double)sum.top, log_sum = (double)sum.log_sum;
@@ -87,7 +87,7 @@ double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double w
 
 double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_sum_exp sum)
 {
-    if (ignored(loss, n))
+    if (ml_loss_ignores(loss, n))
         return 0;
     double weighted = 0;
     for (size_t c = 0; c < loss->V && loss->config->label_smoothing > 0; c++)
@@ -98,7 +98,7 @@ double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_
 ml_loss_terms ml_loss_row_terms(const ml_loss *loss, size_t n)
 {
     const double s = loss->config->label_smoothing;
-    if (ignored(loss, n))
+    if (ml_loss_ignores(loss, n))
         return (ml_loss_terms){0, 0};
     return (ml_loss_terms){(1 - s) * class_weight(loss, (size_t)loss->target[n]),
                            s / (double)loss->V};
@@ -106,7 +106,7 @@ ml_loss_terms ml_loss_row_terms(const ml_loss *loss, size_t n)
 
 void ml_loss_row_gradient(const ml_loss *loss, size_t n, ml_real scale, ml_real *p)
 {
-    if (ignored(loss, n)) {
+    if (ml_loss_ignores(loss, n)) {
         memset(p, 0, loss->V * sizeof *p);
         return;
     }

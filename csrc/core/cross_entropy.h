@@ -36,6 +36,9 @@ int ml_loss_check_inputs(const char *layer, const ml_loss_config *config, const 
 ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, const ml_array *weight,
                       size_t N, size_t V);
 
+// 1 where row n counts for nothing.
+int ml_loss_ignores(const ml_loss *loss, size_t n);
+
 // The weight of class c; 1 without weights.
 double ml_loss_class_weight(const ml_loss *loss, size_t c);
 

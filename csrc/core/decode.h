@@ -63,8 +63,9 @@ typedef struct ml_writing {
 } ml_writing;
 
 // Writes the ids at positions [begin, end), begin > 0: reads the one before each and draws from its
-// logits. *written: where it stopped, before `end` when all texts have ended. The last id written has
-// not been read yet.
+// logits. *written: where it stopped, before `end` when all texts have ended. The last id written
+// has not been read yet. An end_id outside the vocabulary is refused; suppressed ids are the
+// caller's to check.
 int ml_decoder_write(const ml_decoder *decoder, const ml_texts *texts, const ml_writing *writing,
                      size_t begin, size_t end, size_t *written, ml_error *err);
 

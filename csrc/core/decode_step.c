@@ -48,11 +48,10 @@ static size_t id_at(const decode_run *r, size_t text, size_t position)
     return (size_t)r->texts->ids[text * r->texts->row + position];
 }
 
-// h of a layer and text at a position, as a place in the arrays h and h_levels. The state before the
-// first position counts as that of position begin - 1.
+// h of a layer and text after so many positions of this run, as a place in h and h_levels.
 static size_t h_at(const decode_run *r, size_t after, size_t layer, size_t text)
 {
-    size_t turn = after % 2; // positions read so far
+    size_t turn = after % 2;
     return ((turn * r->d->layers + layer) * r->texts->batch + text) * r->d->padded;
 }
 
@@ -372,6 +371,12 @@ int ml_decoder_write(const ml_decoder *d, const ml_texts *texts, const ml_writin
 {
     if (check_ids(d, texts, begin - 1, begin, err) != ML_OK)
         return err->code;
+    // A text that has ended goes on reading it.
+    if (writing->end_id >= 0 && (uint64_t)writing->end_id >= d->vocab)
+        return ml_fail(err, ML_ERR_INDEX,
+                       "end_id: expected 0 to %zu, one of the vocabulary, got %lld; is it another "
+                       "tokenizer's?",
+                       d->vocab - 1, (long long)writing->end_id);
     decode_run r = {.d = d, .texts = texts, .begin = begin - 1, .end = end - 1, .err = err};
     r.writing = writing;
     int code = run(&r);

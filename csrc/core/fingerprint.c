@@ -1,5 +1,5 @@
-// As in FNV-1a (Fowler, Noll & Vo 1991), but on words of 64 bits instead of bytes, turned so that high bits
-// reach the low ones, which the product alone does not do:
+// As in FNV-1a (Fowler, Noll & Vo 1991), but on words of 64 bits instead of bytes, turned so that
+// high bits reach the low ones, which the product alone does not do:
 //
 //     hash = rotate(hash ^ word) * prime
 //

@@ -9,8 +9,9 @@
 
 typedef enum { ML_NO_TRANS, ML_TRANS } ml_trans;
 
-// C (m, n) = A' B', or with `add` C + A' B', row by row in memory; A' (m, k) is A or its transpose, B' (k, n) is B
-// or its transpose; lda, ldb, ldc count numbers from one row to the next as the matrix is stored.
+// C (m, n) = A' B', or with `add` C + A' B', row by row in memory; A' (m, k) is A or its transpose,
+// B' (k, n) is B or its transpose; lda, ldb, ldc count numbers from one row to the next as the
+// matrix is stored.
 // Without `add` what C holds is never read. Runs on the pool, in blocks cut by shape alone.
 // Fails with ML_ERR_OVERFLOW where a size does not fit BLAS's integers, ML_ERR_MEMORY.
 int ml_gemm(ml_trans trans_a, ml_trans trans_b, size_t m, size_t n, size_t k, const ml_real *a,

@@ -123,7 +123,6 @@ static void score_block(void *ctx, size_t block)
 static void finish_rows(ml_head *h, const ml_kernels *kernels)
 {
     const size_t R = h->group;
-    const ml_real scale = (ml_real)(1 / h->loss.denominator);
     // top becomes exp(top - most), the weight of the block's exponentials
     kernels->columns_exp(h->blocks, h->rows, R, NULL, h->top, h->most, NULL);
     for (size_t r = 0; r < h->rows; r++) {
@@ -136,6 +135,8 @@ static void finish_rows(ml_head *h, const ml_kernels *kernels)
         }
         const ml_log_sum_exp log_sum = {h->most[r], (ml_real)log(sum)};
         h->row_loss[n] = ml_loss_of_scores(&h->loss, n, h->target[r], weighted, log_sum);
+        // Where no row counts, the denominator is 0, and the gradients are 0 all the same.
+        const ml_real scale = ml_loss_ignores(&h->loss, n) ? 0 : (ml_real)(1 / h->loss.denominator);
         const ml_loss_terms terms = ml_loss_row_terms(&h->loss, n);
         const double factor = terms.hit + terms.spread * h->loss.weight_sum;
         h->hit[r] = scale * (ml_real)terms.hit;

@@ -1,6 +1,6 @@
 // The inside of the recurrent engine: how a call's memory is laid out (recurrent_layout.c) and how
-// one direction of one layer walks through time (recurrent_scan.c). Only these files and
-// recurrent.c use it.
+// one direction of one layer walks through time (recurrent_scan.c). Only these files, recurrent.c
+// and recurrent_backward.c use it.
 #ifndef ML_RECURRENT_LAYOUT_H
 #define ML_RECURRENT_LAYOUT_H
 

@@ -4,7 +4,7 @@
 #include "platform.h"
 
 // What a core does in a microsecond, and what meeting costs. They only have to be right enough to
-// tell the plans apart: docs/math/rnn.md shows what they choose.
+// tell the plans apart: csrc/tests/test_recurrent_plan.c holds what they choose.
 #define MULTIPLY_ADDS 6.0e4 // a microsecond, of panel_product and the cell behind it
 #define STREAMED 2.5e4      // bytes a microsecond from beyond a core's own cache
 #define WAITED_FOR 0.2      // share of that which does not hide behind arithmetic

@@ -235,6 +235,10 @@ static void test_texts_end(void)
     size_t written = 0;
     CHECK(ml_decoder_write(decoder, &texts, &writing, 1, TIME, &written, &err) == ML_OK);
     CHECK(written == 2 && ended[0] && ids[1] == 3 && ids[TIME + 1] == 3 && ids[2] == 0);
+    // A text that has ended goes on reading the id that it ended with: it must have a vector.
+    writing.end_id = V;
+    CHECK(ml_decoder_write(decoder, &texts, &writing, 1, TIME, &written, &err) == ML_ERR_INDEX);
+    CHECK(strstr(err.message, "end_id") != NULL);
     ml_decoder_free(decoder);
 }
 

@@ -41,7 +41,18 @@ typedef struct product {
     ml_trans trans_a, trans_b;
     size_t m, n, k, gap;
     int add;
+    int bias; // a row for all, by ml_gemm_bias
 } product;
+
+static int run_product(const product *p, const matrix *a, const matrix *b, const matrix *bias,
+                       const matrix *c, ml_error *err)
+{
+    if (p->bias)
+        return ml_gemm_bias(p->trans_a, p->trans_b, p->m, p->n, p->k, a->data, a->ld, b->data,
+                            b->ld, bias->data, c->data, c->ld, err);
+    return ml_gemm(p->trans_a, p->trans_b, p->m, p->n, p->k, a->data, a->ld, b->data, b->ld, p->add,
+                   c->data, c->ld, err);
+}
 
 static void check_product(product p)
 {
@@ -49,13 +60,13 @@ static void check_product(product p)
     matrix a = new_matrix(ta ? p.k : p.m, ta ? p.m : p.k, p.gap, 0);
     matrix b = new_matrix(tb ? p.n : p.k, tb ? p.k : p.n, p.gap, 1);
     matrix c = new_matrix(p.m, p.n, p.gap, 2), before = new_matrix(p.m, p.n, p.gap, 2);
+    matrix bias = new_matrix(1, p.n, 0, 3);
     if (!p.add) // what C holds must not be read
         for (size_t i = 0; i < p.m; i++)
             for (size_t j = 0; j < p.n; j++)
                 c.data[i * c.ld + j] = NAN;
     ml_error err = {0};
-    CHECK(ml_gemm(p.trans_a, p.trans_b, p.m, p.n, p.k, a.data, a.ld, b.data, b.ld, p.add, c.data,
-                  c.ld, &err) == ML_OK);
+    CHECK(run_product(&p, &a, &b, &bias, &c, &err) == ML_OK);
     double error = 0;
     for (size_t i = 0; i < p.m; i++)
         for (size_t j = 0; j < c.ld && i * c.ld + j < (p.m - 1) * c.ld + p.n; j++) {
@@ -64,7 +75,7 @@ static void check_product(product p)
                 error = fmax(error, got != got ? 0 : 1); // the gap is not ours to write
                 continue;
             }
-            double sum = p.add * (double)before.data[i * c.ld + j];
+            double sum = p.add * (double)before.data[i * c.ld + j] + p.bias * (double)bias.data[j];
             for (size_t l = 0; l < p.k; l++)
                 sum += (double)at(&a, p.trans_a, i, l) * (double)at(&b, p.trans_b, l, j);
             double off = fabs(got - sum);
@@ -73,21 +84,23 @@ static void check_product(product p)
     // Each addition rounds a sum of up to sqrt(k) or so: the error grows like k.
     if (!CHECK(error <= 2e-7 * (double)(p.k + 5)))
         fprintf(stderr,
-                "    (%zu, %zu) x (%zu, %zu), transposed %d %d, gap %zu, add %d: off by %g\n", p.m,
-                p.k, p.k, p.n, ta, tb, p.gap, p.add, error);
+                "    (%zu, %zu) x (%zu, %zu), transposed %d %d, gap %zu, add %d, bias %d: off by "
+                "%g\n",
+                p.m, p.k, p.k, p.n, ta, tb, p.gap, p.add, p.bias, error);
     free(a.data);
     free(b.data);
     free(c.data);
     free(before.data);
+    free(bias.data);
 }
 
-// The four transpositions, with and without gaps, adding to C and not.
+// The four transpositions, with and without gaps; alone, added to C, and with a bias.
 static void check_shape(size_t m, size_t n, size_t k)
 {
-    for (int which = 0; which < 16; which++)
+    for (int which = 0; which < 24; which++)
         check_product((product){which & 1 ? ML_TRANS : ML_NO_TRANS,
                                 which & 2 ? ML_TRANS : ML_NO_TRANS, m, n, k, which & 4 ? 5 : 0,
-                                which / 8});
+                                which / 8 == 1, which / 8 == 2});
 }
 
 static void test_small_and_odd_shapes(void)
@@ -101,10 +114,30 @@ static void test_small_and_odd_shapes(void)
 // Large enough to be cut into blocks, along each side and along both.
 static void test_blocks(void)
 {
-    check_product((product){ML_NO_TRANS, ML_TRANS, 1500, 130, 90, 3, 0});
-    check_product((product){ML_TRANS, ML_NO_TRANS, 130, 1500, 90, 0, 1});
-    check_product((product){ML_TRANS, ML_TRANS, 300, 301, 302, 1, 0});
-    check_product((product){ML_NO_TRANS, ML_NO_TRANS, 700, 650, 77, 0, 0});
+    check_product((product){ML_NO_TRANS, ML_TRANS, 1500, 130, 90, 3, 0, 0});
+    check_product((product){ML_TRANS, ML_NO_TRANS, 130, 1500, 90, 0, 1, 0});
+    check_product((product){ML_TRANS, ML_TRANS, 300, 301, 302, 1, 0, 1});
+    check_product((product){ML_NO_TRANS, ML_NO_TRANS, 700, 650, 77, 0, 0, 1});
+}
+
+// Up to 23 rows B is read where it lies: row blocks and columns of every width, k in more than one
+// stretch of 256.
+static void test_few_rows(void)
+{
+    for (size_t m = 1; m <= 23; m += m % 6 == 0 ? 1 : 5) {
+        check_shape(m, 83, 259);
+        check_shape(m, 16 + m, 513);
+    }
+    check_shape(23, 64, 256);
+}
+
+// From 24 rows on B is packed, and so is a transposed A whose rows are longer than 256.
+static void test_packed_operands(void)
+{
+    check_shape(24, 19, 257);
+    check_shape(100, 33, 300);
+    check_shape(251, 17, 260);
+    check_shape(263, 18, 520);
 }
 
 static void test_empty_products(void)
@@ -113,9 +146,9 @@ static void test_empty_products(void)
     ml_real c[4] = {1, 2, 3, 4};
     CHECK(ml_gemm(ML_NO_TRANS, ML_NO_TRANS, 0, 2, 3, c, 3, c, 2, 0, NULL, 2, &err) == ML_OK);
     CHECK(ml_gemm(ML_NO_TRANS, ML_NO_TRANS, 2, 0, 3, c, 3, c, 1, 0, NULL, 1, &err) == ML_OK);
-    // A sum of nothing is 0, and C is added to it.
-    check_product((product){ML_NO_TRANS, ML_NO_TRANS, 2, 2, 0, 0, 0});
-    check_product((product){ML_NO_TRANS, ML_TRANS, 2, 2, 0, 0, 1});
+    // A sum of nothing is 0, and C or a bias is added to it.
+    check_shape(2, 2, 0);
+    check_shape(30, 20, 0);
 }
 
 static void test_not_a_number_is_not_lost(void)
@@ -136,6 +169,8 @@ static int run_on(const char *isa)
         setenv("MINILM_ISA", isa, 1);
         printf("  %s\n", isa);
         RUN(test_small_and_odd_shapes);
+        RUN(test_few_rows);
+        RUN(test_packed_operands);
         RUN(test_blocks);
         RUN(test_empty_products);
         RUN(test_not_a_number_is_not_lost);

@@ -16,7 +16,8 @@ promise, and then takes the inputs of the head in their place.
 
 An embedding's output is such a promise, too: a recurrent layer that takes it asks `lookup_of` for
 the ids and the table, and where there are fewer rows in the table than ids, as with characters, it
-projects each row once instead of each position.
+projects each row once instead of each position. The layer then reads the table again in its
+backward, so a write into the table between the two is refused, as one into any of its weights is.
 
 A promise must be kept even if the weights change first: ``optimizer.step()`` overwrites them while
 ``outputs`` of this step may still be around. So a deferred output is registered, weakly, with the
@@ -142,7 +143,7 @@ class DeferredEmbedding:
         return None
 
     def freeze(self, memory: Memory) -> None:
-        """Look the rows up: ids or table are about to be overwritten."""
+        """Look the rows up: the table is about to be overwritten, or the tensor of ids."""
         self.evaluate()
 
     def evaluate(self) -> Tensor:
@@ -155,32 +156,43 @@ class DeferredEmbedding:
 
 
 def defer_embedding(call: LayerCall, operands: Operands) -> Tensor:
-    """Return the output of an embedding, to be computed when it is read."""
+    """Return the output of an embedding, to be computed when it is read.
+
+    The ids are copied: an array of NumPy's may be written to without notice, and what is written
+    then was not checked against the table.
+    """
+    operands.arrays[0] = np.array(operands.arrays[0])
     return Tensor._defer(DeferredEmbedding(call, operands), operands.require_grad)
 
 
 def lookup_of(vectors: Tensor) -> Operands | None:
     """Return the ids and the table that vectors would be looked up from.
 
-    None if they were looked up already, or if they were cut from the tape since.
+    None if they were looked up already, or if they do not stand on the tape as those do.
     """
     deferred = vectors._deferred
     if not isinstance(deferred, DeferredEmbedding) or deferred.operands is None:
         return None
-    cut = is_grad_enabled() and deferred.operands.require_grad and not vectors.requires_grad
-    return None if cut else deferred.operands
+    return deferred.operands if _stands_with(vectors, deferred.operands) else None
 
 
 def head_of(logits: Tensor) -> Operands | None:
     """Return what logits (rows, classes) would be computed from.
 
-    None if they were computed already, or if they were cut from the tape on the way.
+    None if they were computed already, or if they do not stand on the tape as that does.
     """
     deferred = logits._deferred
     while isinstance(deferred, DeferredView):
         deferred = deferred.base._deferred
     if not isinstance(deferred, DeferredLinear):
         return None
-    operands = deferred.operands
-    cut = is_grad_enabled() and operands.require_grad and not logits.requires_grad
-    return None if cut else operands
+    return deferred.operands if _stands_with(logits, deferred.operands) else None
+
+
+def _stands_with(tensor: Tensor, operands: Operands) -> bool:
+    """Tell whether gradients of a deferred tensor are those of its operands, and nothing else.
+
+    They are not where the tensor was cut from the tape, and where it was made a leaf: then its own
+    gradient is asked for.
+    """
+    return not is_grad_enabled() or operands.require_grad == tensor.requires_grad

@@ -1,7 +1,7 @@
 // One step of a cell for one text: from the sums of the gates to the state of some units.
 //
-// sums (S, units): W_ih x_t + W_hh h_{t-1} and the biases, laid out as decode.c says; units is a
-// whole number of vectors. The equations are those of cells.c; nothing is kept for a backward.
+// sums (S, units): W_ih x_t + W_hh h_{t-1} and the biases, laid out as decode_layout.h says; units
+// is a whole number of vectors. The equations are those of cells.c; nothing is kept for a backward.
 #include "kernels.h"
 #include "simd.h"
 #include "vmath.h"

@@ -89,7 +89,7 @@ void ML_KERNEL(adam_step)(const ml_param *part, const void *config)
     const ml_real rate = (ml_real)(c->lr / (1 - pow(c->beta1, t)));
     const ml_real eps = (ml_real)c->eps;
 
-    const int may_rest = decay == 0 && keep == 1;
+    const int may_rest = decay == 0 && keep == 1 && eps > 0; // else 0 / 0
     for (size_t first = 0; first < part->size; first += QUIET) {
         const size_t end = part->size - first < QUIET ? part->size : first + QUIET;
         if (may_rest && end - first == QUIET && all_quiet(g + first, m + first, s + first))
