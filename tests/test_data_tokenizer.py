@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -101,6 +101,7 @@ def test_what_words_lose(text: str, decoded: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text).ids) == decoded
 
 
+@example("' '")
 @given(st.text(st.sampled_from("ab'’\"`. ,-()\n$<“”é1"), max_size=60))
 def test_words_streamed_are_words_decoded(text: str) -> None:
     # Generation prints token by token: the space before a token must not depend on later ones.

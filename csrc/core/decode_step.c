@@ -14,6 +14,7 @@
 
 #include "decode_layout.h"
 #include "pool.h"
+#include "sizes.h"
 #include "workspace.h"
 
 // Multiply-adds of a token that are worth a thread: a smaller model fits the cache of one core, and
@@ -86,8 +87,6 @@ typedef struct team_part {
     size_t phase; // matrices gone through so far
 } team_part;
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 // Calls `work` for all panels and texts, and returns when all threads are done. Two threads share a
 // stretch of panels, one from its front, the other from its back, until they meet: each finds most of
 // its panels in its own cache again, and neither waits for one that is held up.
@@ -95,7 +94,7 @@ static void each_panel(decode_run *r, size_t position, size_t layer, size_t pane
                        void (*work)(const decode_run *r, size_t position, size_t layer,
                                     size_t panel, size_t text))
 {
-    size_t pair = part->rank / 2, last = smaller(2 * pair + 2, part->size);
+    size_t pair = part->rank / 2, last = ml_smaller(2 * pair + 2, part->size);
     size_t begin = panels * 2 * pair / part->size, end = panels * last / part->size;
     atomic_size_t *claimed = &r->claimed[part->phase % PHASES][pair];
     // The one of the next phase: nobody has claimed from it since the barrier before the last.
@@ -330,7 +329,7 @@ static int run(decode_run *r)
     int code = take_states(r);
     if (code == ML_OK) {
         size_t wanted = 1 + ml_decoder_work(r->d) * r->texts->batch / THREAD_WORK;
-        ml_parallel_team(smaller(wanted, MOST_THREADS), walk, r);
+        ml_parallel_team(ml_smaller(wanted, MOST_THREADS), walk, r);
         code = r->code;
     }
     if (code == ML_OK)

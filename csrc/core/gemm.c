@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "pool.h"
 #include "product.h"
+#include "sizes.h"
 #include "skinny.h"
 
 #if defined(ML_BLAS_NONE) || defined(ML_DOUBLE)
@@ -36,15 +37,12 @@ typedef struct blas_job {
     size_t blocks_n;         // blocks side by side
 } blas_job;
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-
 static void run_block(void *ctx, size_t index)
 {
     const blas_job *job = ctx;
     const ml_product *p = job->product;
     size_t i = index / job->blocks_n * job->block_m, j = index % job->blocks_n * job->block_n;
-    size_t m = smaller(job->block_m, p->m - i), n = smaller(job->block_n, p->n - j);
+    size_t m = ml_smaller(job->block_m, p->m - i), n = ml_smaller(job->block_n, p->n - j);
     const ml_real *a = p->a + (p->trans_a == ML_TRANS ? i : i * p->lda);
     const ml_real *b = p->b + (p->trans_b == ML_TRANS ? j * p->ldb : j);
     ml_real *c = p->c + i * p->ldc + j;
@@ -59,7 +57,7 @@ static void run_block(void *ctx, size_t index)
 // `parts` nearly equal blocks of a length, in whole multiples of 64 (the tiles of BLAS).
 static size_t block_length(size_t length, size_t parts)
 {
-    return ceil_div(ceil_div(length, parts), 64) * 64;
+    return ml_ceil_div(ml_ceil_div(length, parts), 64) * 64;
 }
 
 // Cuts C into blocks: enough of them for several cores, few enough that copying A and B into BLAS's
@@ -79,7 +77,7 @@ static void cut(blas_job *job)
     }
     job->block_m = block_length(p->m, rows);
     job->block_n = block_length(p->n, columns);
-    job->blocks_n = ceil_div(p->n, job->block_n);
+    job->blocks_n = ml_ceil_div(p->n, job->block_n);
 }
 
 // BLAS runs inside our threads: one of its own each. OpenBLAS keeps that setting for the process;
@@ -107,7 +105,7 @@ static int run_blas(const ml_product *p, ml_error *err)
     use_one_thread();
     blas_job job = {.product = p, .beta = p->init != NULL ? 1 : 0};
     cut(&job);
-    ml_parallel_for(ceil_div(p->m, job.block_m) * job.blocks_n, run_block, &job);
+    ml_parallel_for(ml_ceil_div(p->m, job.block_m) * job.blocks_n, run_block, &job);
     return ML_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "linear_cross_entropy.h"
 #include "pool.h"
 #include "rows.h"
+#include "sizes.h"
 
 typedef struct head_job {
     ml_head *head;
@@ -22,9 +23,6 @@ typedef struct head_job {
     atomic_int failed; // a slice found no memory
 } head_job;
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-
 // ---- sizes ------------------------------------------------------------------------------------
 
 void ml_head_plan(ml_head *h, size_t N)
@@ -32,8 +30,8 @@ void ml_head_plan(ml_head *h, size_t N)
     // What a block of classes meets again and again, x in two layouts and dx, stays in a core's cache.
     const size_t group = h->I <= 256 ? 192 : 96;
     h->group = N < group ? N : group;
-    h->blocks = ceil_div(h->V, ML_HEAD_CLASSES);
-    h->slices = smaller(h->blocks, ML_HEAD_SLICES);
+    h->blocks = ml_ceil_div(h->V, ML_HEAD_CLASSES);
+    h->slices = ml_smaller(h->blocks, ML_HEAD_SLICES);
     h->columns_shape = ml_packed_plan(1, h->group, h->I);
     h->rows_shape = ml_packed_plan(1, h->I, h->group);
 }
@@ -67,8 +65,8 @@ static void multiply(const head_job *job, const ml_packed_shape *shape, const ml
         for (size_t j = 0; j < columns; j += width) {
             ml_real *tile = c + i * c_row + j;
             const ml_panel_product product = {
-                .rows = smaller(ML_TILE_ROWS, rows - i),
-                .columns = smaller(width, columns - j),
+                .rows = ml_smaller(ML_TILE_ROWS, rows - i),
+                .columns = ml_smaller(width, columns - j),
                 .depth = depth,
                 .a = a + i * a_row,
                 .a_row = a_row,
@@ -96,7 +94,7 @@ static void score_block(void *ctx, size_t block)
     const head_job *job = ctx;
     const ml_head *h = job->head;
     const size_t R = h->group, begin = block * ML_HEAD_CLASSES;
-    const size_t classes = smaller(ML_HEAD_CLASSES, h->V - begin);
+    const size_t classes = ml_smaller(ML_HEAD_CLASSES, h->V - begin);
     const ml_real *bias = h->bias != NULL ? h->bias + begin : NULL;
     ml_real *scores = h->scores + begin * R; // (classes, R)
     multiply(job, &h->columns_shape, h->x_columns, h->I, h->rows, classes, h->weight + begin * h->I,
@@ -181,7 +179,7 @@ static void slice_gradients(void *ctx, size_t slice)
     }
     for (size_t block = first; block < end; block++) {
         const size_t begin = block * ML_HEAD_CLASSES;
-        const size_t classes = smaller(ML_HEAD_CLASSES, h->V - begin);
+        const size_t classes = ml_smaller(ML_HEAD_CLASSES, h->V - begin);
         ml_real *scores = h->scores + begin * R;
         block_gradient(job, block, classes, scores);
         job->kernels->row_sums(classes, h->rows, R, scores, h->first > 0, g->dbias + begin);
@@ -213,7 +211,7 @@ int ml_head_group(ml_head *h, const ml_head_gradients *gradients, ml_error *err)
     const ml_real *x = h->x + h->first * h->I; // (rows, I)
     ml_packed_shape columns = h->columns_shape;
     columns.units = h->rows;
-    columns.panels = ceil_div(h->rows, columns.unit_width);
+    columns.panels = ml_ceil_div(h->rows, columns.unit_width);
     ml_pack(&columns, x, 1, 0, h->I, h->x_columns);
     ml_parallel_for(h->blocks, score_block, &job);
     finish_rows(h, job.kernels);

@@ -7,22 +7,20 @@
 #include "kernels/kernels.h"
 #include "platform.h"
 #include "pool.h"
-
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+#include "sizes.h"
 
 size_t ml_matvec_first(const ml_matvec *m, size_t panel) { return panel * m->width; }
 
 size_t ml_matvec_units(const ml_matvec *m, size_t panel)
 {
-    size_t left = ceil_div(m->units, m->lanes) * m->lanes - ml_matvec_first(m, panel);
-    return smaller(m->width, left);
+    size_t left = ml_ceil_div(m->units, m->lanes) * m->lanes - ml_matvec_first(m, panel);
+    return ml_smaller(m->width, left);
 }
 
 // Rows of W, padded ones included, in front of a panel.
 static size_t rows_before(const ml_matvec *m, size_t panel) { return panel * m->gates * m->width; }
 
-static size_t pairs(const ml_matvec *m) { return ceil_div(m->depth, 2); }
+static size_t pairs(const ml_matvec *m) { return ml_ceil_div(m->depth, 2); }
 
 // ---- packing ----------------------------------------------------------------------------------
 
@@ -60,7 +58,7 @@ int8_t ml_int8_level(ml_real x, double step)
 static double pack_bytes(size_t depth, size_t columns, const ml_real *row, int8_t *panel)
 {
     double step = row != NULL ? ml_int8_step(depth, row) : 0;
-    for (size_t k = 0; k < 2 * ceil_div(depth, 2); k++)
+    for (size_t k = 0; k < 2 * ml_ceil_div(depth, 2); k++)
         panel[k / 2 * 2 * columns + k % 2] =
             k < depth && step > 0 ? ml_int8_level(row[k], step) : 0;
     return step;
@@ -89,7 +87,7 @@ static void pack_panel(void *ctx, size_t panel)
 
 static int allocate(ml_matvec *m, const char *name, int int8, ml_error *err)
 {
-    size_t rows = m->gates * ceil_div(m->units, m->lanes) * m->lanes, numbers;
+    size_t rows = m->gates * ml_ceil_div(m->units, m->lanes) * m->lanes, numbers;
     numbers = int8 ? rows * 2 * pairs(m) : rows * m->depth;
     if (int8) {
         m->bytes = ml_aligned_alloc(numbers);
@@ -111,8 +109,8 @@ int ml_matvec_pack(ml_matvec *m, const char *name, size_t gates, size_t units, s
     const size_t lanes = ml_kernels_get()->lanes;
     const size_t wide = ML_PANEL_VECTORS / gates; // vectors of each gate in a panel
     *m = (ml_matvec){.gates = gates, .units = units, .depth = depth, .lanes = lanes};
-    m->width = smaller(wide, ceil_div(units, lanes)) * lanes;
-    m->panels = ceil_div(units, m->width);
+    m->width = ml_smaller(wide, ml_ceil_div(units, lanes)) * lanes;
+    m->panels = ml_ceil_div(units, m->width);
     if (int8 && depth > ML_INT8_DEPTH)
         return ml_fail(err, ML_ERR_VALUE,
                        "%s: int8 sums at most %d products exactly, got rows of %zu", name,

@@ -4,20 +4,18 @@
 
 #include "kernels/kernels.h"
 #include "pool.h"
-
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+#include "sizes.h"
 
 ml_packed_shape ml_packed_plan(size_t gates, size_t units, size_t depth)
 {
     size_t lanes = ml_kernels_get()->lanes;
     size_t wide = ML_PANEL_VECTORS / gates; // vectors of each gate: 4, 2, 1, 1 for 1, 2, 3, 4 gates
-    size_t needed = ceil_div(units, lanes);
+    size_t needed = ml_ceil_div(units, lanes);
     ml_packed_shape shape = {.gates = gates, .units = units, .depth = depth};
-    size_t unit_vectors = needed < 1 ? 1 : smaller(wide, needed);
+    size_t unit_vectors = needed < 1 ? 1 : ml_smaller(wide, needed);
     shape.unit_width = unit_vectors * lanes;
     shape.vectors = gates * unit_vectors;
-    shape.panels = ceil_div(units, shape.unit_width);
+    shape.panels = ml_ceil_div(units, shape.unit_width);
     shape.panel_size = depth * shape.vectors * lanes;
     return shape;
 }
@@ -46,7 +44,7 @@ static void copy_columns(const pack_job *job, const ml_real *src, size_t units, 
 {
     enum { DEPTH = 16 };
     for (size_t k = 0; k < job->shape->depth; k += DEPTH) {
-        size_t end = smaller(k + DEPTH, job->shape->depth);
+        size_t end = ml_smaller(k + DEPTH, job->shape->depth);
         for (size_t u = 0; u < units; u++)
             for (size_t at = k; at < end; at++)
                 dst[at * row + u] = src[at * job->k_stride + u * job->unit_stride];
@@ -57,7 +55,7 @@ static void pack_panel(void *ctx, size_t index)
 {
     const pack_job *job = ctx;
     const ml_packed_shape *s = job->shape;
-    size_t first = index * s->unit_width, units = smaller(s->unit_width, s->units - first);
+    size_t first = index * s->unit_width, units = ml_smaller(s->unit_width, s->units - first);
     size_t row = s->gates * s->unit_width;
     ml_real *panel = job->panels + index * s->panel_size;
     for (size_t gate = 0; gate < s->gates; gate++) {

@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "packed.h"
 #include "pool.h"
+#include "sizes.h"
 #include "workspace.h"
 
 enum {
@@ -32,9 +33,6 @@ typedef struct product_job {
 
 // Walking down the columns of a matrix with long rows meets few sets of the cache, and many pages.
 static int packs_a(const ml_product *p) { return p->trans_a == ML_TRANS && p->lda > SHORT_ROW; }
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // Six rows of A, or fewer, for one stretch of k.
 typedef struct a_rows {
@@ -66,8 +64,8 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
             ml_real *c = p->c + (i + r) * p->ldc + column;
             const ml_real *init = p->init != NULL ? p->init + (i + r) * p->init_row + column : NULL;
             const ml_panel_product tile = {
-                .rows = smaller(ML_TILE_ROWS, rows - r),
-                .columns = smaller(width, p->n - column),
+                .rows = ml_smaller(ML_TILE_ROWS, rows - r),
+                .columns = ml_smaller(width, p->n - column),
                 .depth = depth,
                 .a = a.data,
                 .a_row = a.row,
@@ -89,11 +87,11 @@ static void multiply_block(void *ctx, size_t index)
     const ml_product *p = job->product;
     const size_t i = index / job->blocks_across * job->block_rows;
     const size_t j = index % job->blocks_across * job->block_panels;
-    const size_t rows = smaller(job->block_rows, p->m - i);
-    const size_t panels = smaller(job->block_panels, job->shape.panels - j);
+    const size_t rows = ml_smaller(job->block_rows, p->m - i);
+    const size_t panels = ml_smaller(job->block_panels, job->shape.panels - j);
     ml_real *packed = NULL; // (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS)
     if (packs_a(p)) {
-        size_t size = ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch);
+        size_t size = ml_ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch);
         packed = ml_buffer_acquire(size * sizeof *packed);
         if (packed == NULL) {
             atomic_store(&job->failed, 1);
@@ -102,7 +100,7 @@ static void multiply_block(void *ctx, size_t index)
     }
     size_t k = 0;
     do { // once even where k is 0: C is init
-        size_t depth = smaller(job->stretch, p->k - k);
+        size_t depth = ml_smaller(job->stretch, p->k - k);
         if (packed != NULL)
             job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, packed);
         multiply_stretch(job, i, rows, j, panels, k, depth, packed);
@@ -114,7 +112,7 @@ static void multiply_block(void *ctx, size_t index)
 // Half, in whole units.
 static size_t halve(size_t length, size_t unit)
 {
-    return ceil_div(ceil_div(length, 2), unit) * unit;
+    return ml_ceil_div(ml_ceil_div(length, 2), unit) * unit;
 }
 
 // Smaller blocks where the product would have too few for the work in it: 16 at most.
@@ -126,8 +124,8 @@ static size_t cut(product_job *job)
     job->block_rows = BLOCK_ROWS;
     job->block_panels = BLOCK_COLUMNS / job->shape.unit_width;
     for (;;) {
-        job->blocks_across = ceil_div(job->shape.panels, job->block_panels);
-        size_t blocks = ceil_div(p->m, job->block_rows) * job->blocks_across;
+        job->blocks_across = ml_ceil_div(job->shape.panels, job->block_panels);
+        size_t blocks = ml_ceil_div(p->m, job->block_rows) * job->blocks_across;
         if (blocks >= wanted)
             return blocks;
         if (job->block_rows > 2 * ML_TILE_ROWS)
@@ -145,7 +143,7 @@ int ml_product_run(const ml_product *product, ml_error *err)
                        .kernels = ml_kernels_get(),
                        .shape = ml_packed_plan(1, product->n, product->k)};
     // Stretches of nearly equal length.
-    job.stretch = ceil_div(product->k, ceil_div(product->k, STRETCH) + (product->k == 0));
+    job.stretch = ml_ceil_div(product->k, ml_ceil_div(product->k, STRETCH) + (product->k == 0));
     ml_real *panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
     if (panels != NULL) {
         const int transposed = product->trans_b == ML_TRANS;

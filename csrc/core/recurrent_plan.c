@@ -2,6 +2,7 @@
 
 #include "kernels/kernels.h"
 #include "platform.h"
+#include "sizes.h"
 
 // What a core does in a microsecond, and what meeting costs. They only have to be right enough to
 // tell the plans apart: csrc/tests/test_recurrent_plan.c holds what they choose.
@@ -11,8 +12,6 @@
 #define MEETING 0.7         // microseconds at a barrier
 #define STARTING 5.0        // microseconds until other threads have begun, and are waited for
 #define CACHE_SHARE 0.75    // of a core's own cache, for weights
-
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // A thread's time for a step, with `share` of the arithmetic and `bytes` of weights: those stay in
 // its cache from step to step, or are read again while it computes, for the most part.
@@ -27,18 +26,18 @@ ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, doub
                      size_t threads)
 {
     const double T = (double)steps;
-    const size_t blocks = ceil_div(rows, ML_TILE_ROWS);
+    const size_t blocks = ml_ceil_div(rows, ML_TILE_ROWS);
     ml_plan best = {ML_PLAN_ALONE, 1, blocks, T * step_time(work, 1, weight_bytes)};
     if (threads > 1 && rows > 1) {
-        const size_t used = threads < rows ? threads : rows, each = ceil_div(rows, used);
+        const size_t used = threads < rows ? threads : rows, each = ml_ceil_div(rows, used);
         const double share = (double)each / (double)rows;
         const double time = STARTING + T * step_time(work, share, weight_bytes);
         if (time < best.time)
-            best = (ml_plan){ML_PLAN_BY_ROWS, used, used * ceil_div(each, ML_TILE_ROWS), time};
+            best = (ml_plan){ML_PLAN_BY_ROWS, used, used * ml_ceil_div(each, ML_TILE_ROWS), time};
     }
     if (threads > 1 && panels * blocks > 1) {
         const size_t items = panels * blocks, used = threads < items ? threads : items;
-        const double share = (double)ceil_div(items, used) / (double)items;
+        const double share = (double)ml_ceil_div(items, used) / (double)items;
         const double step = step_time(work, share, weight_bytes / (double)used);
         const double time = STARTING + T * (step + MEETING);
         if (time < best.time)

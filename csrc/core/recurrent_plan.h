@@ -20,6 +20,7 @@ typedef struct ml_plan {
 // The quickest plan for `steps` steps of `rows` rows by `panels` panels, each with `work`
 // multiply-adds in all, that read `weight_bytes` of packed weights, on at most `threads` threads. The
 // bits do not depend on it.
-ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, double weight_bytes, size_t threads);
+ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, double weight_bytes,
+                     size_t threads);
 
 #endif

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 #include "platform.h"
 #include "pool.h"
+#include "sizes.h"
 #include "workspace.h"
 
 enum {
@@ -12,9 +13,6 @@ enum {
     TASK = 1 << 16,  // numbers of B in a task
     MAX_COLUMNS = 64 // numbers that a panel is wide, at most
 };
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 typedef struct skinny_job {
     const ml_product *product;
@@ -33,16 +31,16 @@ static void multiply_columns(void *ctx, size_t index)
 {
     const skinny_job *job = ctx;
     const ml_product *p = job->product;
-    const size_t column = index * job->width, columns = smaller(job->width, p->n - column);
+    const size_t column = index * job->width, columns = ml_smaller(job->width, p->n - column);
     const int whole = columns % job->kernels->lanes == 0; // else vectors would read beyond B
     for (size_t k = 0; k == 0 || k < p->k; k += STRETCH)
         for (size_t i = 0; i < p->m; i += ML_TILE_ROWS) {
             ml_real *c = p->c + i * p->ldc + column;
             const ml_real *init = p->init != NULL ? p->init + i * p->init_row + column : NULL;
             const ml_panel_product tile = {
-                .rows = smaller(ML_TILE_ROWS, p->m - i),
+                .rows = ml_smaller(ML_TILE_ROWS, p->m - i),
                 .columns = columns,
-                .depth = smaller(STRETCH, p->k - k),
+                .depth = ml_smaller(STRETCH, p->k - k),
                 .a = p->a + i * row_stride(p) + k * k_stride(p),
                 .a_row = row_stride(p),
                 .a_k = k_stride(p),
@@ -84,7 +82,7 @@ static void multiply_rows(void *ctx, size_t begin, size_t end)
     ml_real tile[ML_TILE_SIZE]; // (rows of B, m)
     for (size_t j = begin; j < end; j += ML_TILE_ROWS) {
         const ml_panel_product product = {
-            .rows = smaller(ML_TILE_ROWS, end - j),
+            .rows = ml_smaller(ML_TILE_ROWS, end - j),
             .columns = p->m,
             .depth = p->k,
             .a = p->b + j * p->ldb,
@@ -122,8 +120,8 @@ int ml_skinny_run(const ml_product *p, ml_error *err)
     skinny_job job = {.product = p, .kernels = ml_kernels_get()};
     const size_t lanes = job.kernels->lanes;
     const int rows_of_b = p->trans_b == ML_TRANS;
-    job.width =
-        rows_of_b ? ceil_div(p->m, lanes) * lanes : smaller(MAX_COLUMNS, ML_PANEL_VECTORS * lanes);
+    job.width = rows_of_b ? ml_ceil_div(p->m, lanes) * lanes
+                          : ml_smaller(MAX_COLUMNS, ML_PANEL_VECTORS * lanes);
     const int pads = !rows_of_b && p->n % job.width % lanes != 0;
     if (rows_of_b || pads) {
         job.packed = ml_buffer_acquire(p->k * job.width * sizeof *job.packed);
@@ -134,12 +132,12 @@ int ml_skinny_run(const ml_product *p, ml_error *err)
     }
     if (rows_of_b) {
         pack_a(&job);
-        size_t grain = ceil_div(TASK / (p->k + 1) + 1, ML_TILE_ROWS) * ML_TILE_ROWS;
+        size_t grain = ml_ceil_div(TASK / (p->k + 1) + 1, ML_TILE_ROWS) * ML_TILE_ROWS;
         ml_parallel_ranges(p->n, grain, multiply_rows, &job);
     } else {
         if (pads)
             pack_last_columns(&job);
-        ml_parallel_for(ceil_div(p->n, job.width), multiply_columns, &job);
+        ml_parallel_for(ml_ceil_div(p->n, job.width), multiply_columns, &job);
     }
     ml_buffer_release(job.packed);
     return ML_OK;

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from tokenizers.models import Model
 
+# Stands for the token '' while decoding, so that two apostrophes that lose the space between them
+# are not taken for it: a character that no text is to hold (Unicode calls it a noncharacter).
+CLOSING_QUOTE = "\ufdd0"
+
 # Spaces that decoding drops from the tokens joined by spaces.
 UNWANTED_SPACE = "|".join(
     [
         r"\A ",
         r" (?=\n)|(?<=\n) ",
-        r" (?=[.,;:!?%)\]}”»…]|'')",  # before what closes
+        rf" (?=[.,;:!?%)\]}}”»…{CLOSING_QUOTE}])",  # before what closes
         r" (?=['’](?: |\z))",  # before an apostrophe that stands alone, at the end of a word
         r"(?<=[(\[{“‘«$£#@]) ",  # after what opens
         r" (?=--|—)|(?<=--|—) ",
@@ -168,10 +172,11 @@ def _word_pipeline(model: Model, lowercase: bool) -> Tokenizer:
     tokenizer.pre_tokenizer = Split(Regex(WORD), "removed", invert=True)
     tokenizer.decoder = decoders.Sequence(
         [
+            decoders.Replace(Regex(r"\A''\z"), CLOSING_QUOTE),
             decoders.Replace(Regex(r"\A"), " "),  # before each token
             decoders.Fuse(),
             decoders.Replace(Regex(UNWANTED_SPACE), ""),
-            decoders.Replace(Regex("`` ?|''"), '"'),
+            decoders.Replace(Regex(f"`` ?|{CLOSING_QUOTE}"), '"'),
         ]
     )
     return tokenizer
