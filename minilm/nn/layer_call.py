@@ -82,7 +82,7 @@ def _version(tensor: Tensor | None) -> tuple[Memory, int]:
 
 @lru_cache(maxsize=512)
 def _layer(kind: str, config: tuple[tuple[str, float], ...]) -> tuple[_core.Layer, int]:
-    """Return a layer of the core, which keeps nothing of its calls, and its number of parameters."""
+    """Return a layer of the core, which keeps nothing of its calls, and its parameter count."""
     layer = _core.Layer(kind, **dict(config))
     return layer, len(layer.params)
 
