@@ -42,7 +42,7 @@ int ml_loss_check_inputs(const char *layer, const ml_loss_config *config, const 
     return ml_check_ids(targets, name, V, config->ignore_index, err);
 }
 
-static double class_weight(const ml_loss *loss, size_t c)
+double ml_loss_class_weight(const ml_loss *loss, size_t c)
 {
     return loss->weight != NULL ? (double)loss->weight[c] : 1;
 }
@@ -58,18 +58,16 @@ ml_loss ml_loss_begin(const ml_loss_config *config, const ml_array *targets, con
     ml_loss loss = {
         .config = config, .N = N, .V = V, .target = targets->data, .weight = weight->data};
     for (size_t c = 0; c < V; c++)
-        loss.weight_sum += class_weight(&loss, c);
+        loss.weight_sum += ml_loss_class_weight(&loss, c);
     loss.denominator = 1;
     if (config->reduction == ML_REDUCE_MEAN) {
         loss.denominator = 0;
         for (size_t n = 0; n < N; n++)
             if (!ml_loss_ignores(&loss, n))
-                loss.denominator += class_weight(&loss, (size_t)loss.target[n]);
+                loss.denominator += ml_loss_class_weight(&loss, (size_t)loss.target[n]);
     }
     return loss;
 }
-
-double ml_loss_class_weight(const ml_loss *loss, size_t c) { return class_weight(loss, c); }
 
 double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double weighted,
                          ml_log_sum_exp sum)
@@ -78,7 +76,7 @@ double ml_loss_of_scores(const ml_loss *loss, size_t n, ml_real target, double w
         return 0;
     const double s = loss->config->label_smoothing;
     const double top = (double)sum.top, log_sum = (double)sum.log_sum;
-    const double hit = (1 - s) * class_weight(loss, (size_t)loss->target[n]);
+    const double hit = (1 - s) * ml_loss_class_weight(loss, (size_t)loss->target[n]);
     double result = hit * (top - (double)target + log_sum);
     if (s > 0)
         result += s / (double)loss->V * (loss->weight_sum * (log_sum + top) - weighted);
@@ -91,7 +89,7 @@ double ml_loss_row(const ml_loss *loss, size_t n, const ml_real *logits, ml_log_
         return 0;
     double weighted = 0;
     for (size_t c = 0; c < loss->V && loss->config->label_smoothing > 0; c++)
-        weighted += class_weight(loss, c) * (double)logits[c];
+        weighted += ml_loss_class_weight(loss, c) * (double)logits[c];
     return ml_loss_of_scores(loss, n, logits[loss->target[n]], weighted, sum);
 }
 
@@ -100,7 +98,7 @@ ml_loss_terms ml_loss_row_terms(const ml_loss *loss, size_t n)
     const double s = loss->config->label_smoothing;
     if (ml_loss_ignores(loss, n))
         return (ml_loss_terms){0, 0};
-    return (ml_loss_terms){(1 - s) * class_weight(loss, (size_t)loss->target[n]),
+    return (ml_loss_terms){(1 - s) * ml_loss_class_weight(loss, (size_t)loss->target[n]),
                            s / (double)loss->V};
 }
 
@@ -117,7 +115,7 @@ void ml_loss_row_gradient(const ml_loss *loss, size_t n, ml_real scale, ml_real 
     p[loss->target[n]] -= scale * (ml_real)terms.hit;
     if (terms.spread > 0)
         for (size_t c = 0; c < loss->V; c++)
-            p[c] -= scale * (ml_real)(terms.spread * class_weight(loss, c));
+            p[c] -= scale * (ml_real)(terms.spread * ml_loss_class_weight(loss, c));
 }
 
 double ml_loss_reduce(const ml_loss *loss, const double *row_loss)

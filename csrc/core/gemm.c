@@ -116,8 +116,8 @@ static int run(const ml_product *p, ml_error *err)
     if (p->m == 0 || p->n == 0)
         return ML_OK;
 #ifndef NO_BLAS
-    // Our own products are the faster ones on the instruction sets that their kernel was tuned for
-    // (docs/architecture.md has the measurements); what is narrower than a vector is for BLAS.
+    // Where their kernel was tuned, our own products are faster for most shapes (docs/architecture.md
+    // has the measurements); what is narrower than a vector is for BLAS.
     if (!ml_kernels_get()->tuned || p->n < 16)
         return run_blas(p, err);
 #endif
