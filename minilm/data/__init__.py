@@ -14,6 +14,8 @@ from minilm.data.sampler import RandomSampler as RandomSampler
 from minilm.data.sampler import Sampler as Sampler
 from minilm.data.sampler import SequentialSampler as SequentialSampler
 from minilm.data.sampler import SubsetRandomSampler as SubsetRandomSampler
+from minilm.data.stream import StreamLoader as StreamLoader
+from minilm.data.stream import Window as Window
 from minilm.data.text import read_text as read_text
 from minilm.data.tokenizer import encode_text as encode_text
 from minilm.data.tokenizer import train_char_tokenizer as train_char_tokenizer

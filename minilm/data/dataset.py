@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from minilm.data.checks import positive_int
+from minilm.data.checks import positive_int, token_ids
 from minilm.data.collate import default_collate
 from minilm.data.vocab import UNKNOWN, Vocab
 from minilm.data.word_tokenize import word_tokenize
@@ -150,7 +150,7 @@ class TokenDataset(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, ids: Any, sequence_length: int, stride: int = 1) -> None:
         self.sequence_length = positive_int("sequence_length", sequence_length)
         self.stride = positive_int("stride", stride)
-        self.ids = _checked_ids(ids)
+        self.ids = token_ids(ids)
         if len(self.ids) <= self.sequence_length:
             raise ValueError(
                 f"the text has {len(self.ids)} tokens, but sequence_length={sequence_length} "
@@ -243,17 +243,6 @@ class TextDataset(TokenDataset):
         self.vocab = vocab
         self.encoded = vocab(self.tokens)
         super().__init__(self.encoded, sequence_length, stride)
-
-
-def _checked_ids(ids: Any) -> np.ndarray:
-    array = np.asarray(ids)
-    if array.size == 0:
-        raise ValueError("the text is empty: it holds no tokens")
-    if array.ndim != 1:
-        raise ValueError(f"token ids have one axis (tokens,); got the shape {array.shape}")
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"token ids are whole numbers; got {array.dtype}")
-    return array
 
 
 def random_split(

@@ -1,5 +1,6 @@
 """Training and evaluation of language models."""
 
+from minilm.data.stream import StreamLoader
 from minilm.training.callback import Callback
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.engine import Engine
@@ -7,7 +8,6 @@ from minilm.training.evaluate import Evaluation, evaluate
 from minilm.training.history import EpochRecord, History
 from minilm.training.loop import train, validate
 from minilm.training.settings import Architecture, Settings
-from minilm.training.stream import StreamLoader
 
 __all__ = [
     "Architecture",

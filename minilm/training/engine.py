@@ -11,6 +11,7 @@ import numpy as np
 
 import minilm.nn.functional as F
 from minilm import optim
+from minilm.data.stream import StreamLoader
 from minilm.models.base import read_on
 from minilm.nn.utils import clip_grad_norm_
 from minilm.training.callback import Callback
@@ -20,7 +21,6 @@ from minilm.training.history import EpochRecord, History
 from minilm.training.interrupt import InterruptFlag, interrupt_deferred
 from minilm.training.schedule import warmup_cosine
 from minilm.training.settings import Settings
-from minilm.training.stream import StreamLoader
 
 
 class Engine:
@@ -64,7 +64,9 @@ class Engine:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.loader = StreamLoader(train_ids, settings.batch_size, settings.seq_len, settings.seed)
+        self.loader = StreamLoader(
+            train_ids, settings.batch_size, settings.seq_len, seed=settings.seed
+        )
         if len(valid_ids) < 2:
             raise ValueError(f"the validation text has {len(valid_ids)} tokens, at least 2 needed")
         self.valid_ids = valid_ids
