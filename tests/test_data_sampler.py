@@ -92,3 +92,15 @@ def test_a_sampler_says_what_is_missing() -> None:
 
     with pytest.raises(NotImplementedError, match="Lazy must define __iter__"):
         iter(Lazy())
+
+
+def test_an_order_does_not_depend_on_who_draws_meanwhile() -> None:
+    def order(interrupted: bool) -> list[int]:
+        generator = minilm.Generator(0)
+        samples = iter(RandomSampler(range(4), num_samples=10, generator=generator))
+        first = next(samples)
+        if interrupted:
+            generator.permutation(9)
+        return [first, *samples]
+
+    assert order(interrupted=True) == order(interrupted=False)

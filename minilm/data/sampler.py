@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from minilm.data.checks import positive_int
@@ -85,8 +85,10 @@ class RandomSampler(Sampler[int]):
         if self.replacement:
             yield from map(int, stream.integers(0, available, (wanted,)))
         else:
-            for drawn in range(0, wanted, available):
-                yield from map(int, stream.permutation(available)[: wanted - drawn])
+            # All drawn before the first is given, so that a pass follows from where the stream
+            # stood at its start, whoever else draws from it meanwhile.
+            orders = [stream.permutation(available) for _ in range(0, wanted, available)]
+            yield from islice(map(int, chain.from_iterable(orders)), wanted)
 
     def __len__(self) -> int:
         return self.num_samples
