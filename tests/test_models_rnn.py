@@ -69,6 +69,21 @@ def test_no_gradient_flows_through_a_carried_state(cell):
     assert not any(part.requires_grad for part in parts)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_gradients_flow_through_a_state_that_is_not_detached(cell):
+    def gradients(*pieces: slice) -> list[np.ndarray]:
+        model, state, total = tiny(cell), None, minilm.tensor(0.0)
+        for piece in pieces:
+            logits, state = model.forward_with_state(IDS[:, piece], state, detach=False)
+            total = total + logits[:, -1].sum() * (piece.stop == 5)
+        total.backward()
+        return [parameter.grad.numpy() for parameter in model.parameters()]
+
+    pairs = zip(gradients(slice(0, 2), slice(2, 5)), gradients(slice(0, 5)), strict=True)
+    for in_parts, at_once in pairs:
+        np.testing.assert_allclose(in_parts, at_once, rtol=1e-4, atol=1e-6)
+
+
 def test_dropout_acts_in_training_only():
     model = tiny(dropout=0.5)
     assert not np.array_equal(model(IDS).detach().numpy(), model(IDS).detach().numpy())

@@ -4,6 +4,7 @@ from minilm.models.base import LanguageModel, logits_of
 from minilm.models.folder import from_pretrained, load_tokenizer, save_pretrained
 from minilm.models.ngram import NGramModel
 from minilm.models.quantized import QuantizedRNNModel
+from minilm.models.reading import window_loss
 from minilm.models.rnn import RNNModel
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "load_tokenizer",
     "logits_of",
     "save_pretrained",
+    "window_loss",
 ]

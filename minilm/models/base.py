@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -64,13 +65,41 @@ def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
     return logits_of(model(ids)), None
 
 
+def map_state(function: Callable[[Any], Any], state: Any) -> Any:
+    """Apply a function to each part of a model's state.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a part, usually a tensor, and returns another.
+    state : object
+        One part, or tuples and lists of parts.
+
+    Returns
+    -------
+    object
+        The same tuples and lists of what `function` returned.
+    """
+    if not isinstance(state, (tuple, list)):
+        return function(state)
+    parts = [map_state(function, part) for part in state]
+    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+
+
+def detach_state(state: Any) -> Any:
+    """Cut a model's state from the tape: the same values, in the same tuples and lists."""
+    return map_state(lambda part: part.detach() if isinstance(part, Tensor) else part, state)
+
+
 class LanguageModel(nn.Module):
     """A module that predicts the next token.
 
     A subclass gives ``model_type`` (its name in ``config.json``), ``config`` (the arguments that
     make it again) and ``forward(ids) -> logits``. One that can carry a state from one stretch of
-    text to the next gives ``forward_with_state`` too; training, evaluation and generation use it
-    where it exists.
+    text to the next gives ``forward_with_state(ids, state=None) -> (logits, state)`` too; training,
+    evaluation and generation use it where it exists. Its state is cut from the tape, unless it is
+    called with ``detach=False``, which windows that are read in pieces ask for
+    (:func:`minilm.models.window_loss`).
     """
 
     model_type: ClassVar[str]

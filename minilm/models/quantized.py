@@ -60,7 +60,9 @@ class QuantizedRNNModel(LanguageModel):
         """
         return self.forward_with_state(x)[0]
 
-    def forward_with_state(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+    def forward_with_state(
+        self, x: Any, state: Any = None, *, detach: bool = True
+    ) -> tuple[Tensor, Any]:
         """Score every next token, going on from `state`.
 
         Parameters
@@ -70,6 +72,8 @@ class QuantizedRNNModel(LanguageModel):
         state : Tensor or tuple of Tensor, optional
             What the last call returned, as for :meth:`RNNModel.forward_with_state`. None is
             zeros.
+        detach : bool
+            Without effect: nothing is recorded on the tape.
 
         Returns
         -------

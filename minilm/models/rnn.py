@@ -6,7 +6,7 @@ import operator
 from typing import Any, ClassVar
 
 from minilm import _core, nn
-from minilm.models.base import LanguageModel
+from minilm.models.base import LanguageModel, detach_state
 from minilm.models.decoding import decoder_of, has_plain_parts, pack
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.tensor import Tensor
@@ -107,7 +107,9 @@ class RNNModel(LanguageModel):
         """
         return self.forward_with_state(x)[0]
 
-    def forward_with_state(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
+    def forward_with_state(
+        self, x: Any, state: Any = None, *, detach: bool = True
+    ) -> tuple[Tensor, Any]:
         """Score every next token, going on from `state`.
 
         Parameters
@@ -117,17 +119,19 @@ class RNNModel(LanguageModel):
         state : Tensor or tuple of Tensor, optional
             What the last call returned: ``(layers, batch, hidden)``, and for an LSTM the pair
             of that and its cells. None is zeros.
+        detach : bool
+            Cut the state from the tape: gradients flow within a call, never back into the one
+            before (truncated backpropagation through time). If not, they flow through it.
 
         Returns
         -------
         logits : Tensor
             ``(batch, time, vocab)``.
         state : Tensor or tuple of Tensor
-            The state after the last token, cut from the tape: gradients flow within a call,
-            never back into the one before (truncated backpropagation through time).
+            The state after the last token.
         """
         hidden, state = self.rnn(self.embedding(x), state)
-        return self.fc(self.drop(hidden)), _detach(state)
+        return self.fc(self.drop(hidden)), detach_state(state) if detach else state
 
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None
@@ -169,12 +173,6 @@ class RNNModel(LanguageModel):
                 "of its own"
             )
         return QuantizedRNNModel(pack(self, int8=True), self.config)
-
-
-def _detach(state: Any) -> Any:
-    if isinstance(state, tuple):
-        return tuple(part.detach() for part in state)
-    return state.detach()
 
 
 def _positive(name: str, value: int) -> int:
