@@ -141,7 +141,7 @@ _LAZY = {
     "train": "minilm.training.loop",
     "validate": "minilm.training.loop",
 }
-_SUBPACKAGES = ("data", "generation", "models", "nn", "optim", "training")
+_SUBPACKAGES = ("data", "evaluation", "generation", "models", "nn", "optim", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ LAYERS = [
     {"cli"},
     {"__init__"},
     {"training"},
+    {"evaluation"},
     {"generation", "models"},
     {"nn", "optim", "data"},
 ]
@@ -111,6 +112,10 @@ def test_imports_flow_one_way(path: Path) -> None:
         ("__main__", "cli", True),
         ("nn", "__init__", False),
         ("cli", "training", True),
+        ("training", "evaluation", True),
+        ("evaluation", "training", False),
+        ("evaluation", "models", True),
+        ("models", "evaluation", False),
         ("training", "cli", False),
         ("models", "data", True),
         ("data", "models", False),

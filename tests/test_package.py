@@ -22,7 +22,7 @@ def test_names(name: str) -> None:
     assert callable(getattr(minilm, name)) and name in dir(minilm)
 
 
-@pytest.mark.parametrize("name", "nn optim data models training generation".split())
+@pytest.mark.parametrize("name", "nn optim data models evaluation training generation".split())
 def test_parts_are_found_without_an_import(name: str) -> None:
     assert getattr(minilm, name).__name__ == f"minilm.{name}"
 

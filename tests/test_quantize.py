@@ -11,9 +11,9 @@ from training_helpers import tiny_model
 
 import minilm
 from minilm import _core, nn, optim
+from minilm.evaluation import evaluate
 from minilm.models import RNNModel, save_pretrained
 from minilm.models.decoding import pack, zero_states
-from minilm.training.evaluate import evaluate
 
 kernels = pytest.mark.kernels
 RNG = np.random.default_rng(0)

@@ -4,9 +4,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from minilm.svg import Reference, Series, line_chart, ticks
 from minilm.training import EpochRecord, History
 from minilm.training.report import CURVE_POINTS, Report, _thinned
-from minilm.training.svg import Reference, Series, line_chart, ticks
 
 RECORDS = [EpochRecord(k, 100 * k, 2 / k, 3 / k, 2.5, 1e-3, 12345.0, 9.0) for k in (1, 2, 3)]
 HISTORY = History(100, RECORDS, [4 - k / 100 for k in range(300)])

@@ -138,7 +138,7 @@ def _is_free(folder: Path) -> bool:
 
 def _print(result: dict[str, Any]) -> None:
     """Print the losses under each other, then the passage."""
-    from minilm.training.evaluate import gap, perplexity
+    from minilm.evaluation import gap, perplexity
 
     losses = {
         "validation": result.get("loss"),

@@ -1,10 +1,10 @@
 """Training and evaluation of language models."""
 
 from minilm.data.stream import StreamLoader
+from minilm.evaluation import Evaluation, evaluate
 from minilm.training.callback import Callback
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.engine import Engine
-from minilm.training.evaluate import Evaluation, evaluate
 from minilm.training.history import EpochRecord, History
 from minilm.training.loop import train, validate
 from minilm.training.settings import Architecture, Settings

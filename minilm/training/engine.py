@@ -12,11 +12,11 @@ import numpy as np
 import minilm.nn.functional as F
 from minilm import optim
 from minilm.data.stream import StreamLoader
+from minilm.evaluation import evaluate, perplexity
 from minilm.models.base import read_on
 from minilm.nn.utils import clip_grad_norm_
 from minilm.training.callback import Callback
 from minilm.training.diagnose import NonFiniteError, first_bad_tensor
-from minilm.training.evaluate import evaluate, perplexity
 from minilm.training.history import EpochRecord, History
 from minilm.training.interrupt import InterruptFlag, interrupt_deferred
 from minilm.training.schedule import warmup_cosine

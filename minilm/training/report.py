@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from minilm.atomic import atomic_write
-from minilm.training.evaluate import gap, perplexity
+from minilm.evaluation import gap, perplexity
+from minilm.svg import Reference, Series, line_chart
 from minilm.training.history import EpochRecord, History
 from minilm.training.report_style import STYLE
-from minilm.training.svg import Reference, Series, line_chart
 
 CURVE_POINTS = 200  # more would not show
 

@@ -8,20 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from minilm.evaluation import Evaluation, perplexity
 from minilm.generation import stream_text
 from minilm.models import NGramModel, RNNModel, save_pretrained
 from minilm.random import manual_seed
+from minilm.svg import Reference
 from minilm.training.callback import Callback
 from minilm.training.corpus import Corpus
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.engine import Engine
 from minilm.training.environment import environment
-from minilm.training.evaluate import Evaluation, perplexity
 from minilm.training.history import History
 from minilm.training.interrupt import interrupt_deferred
 from minilm.training.report import Report
 from minilm.training.settings import Architecture, Settings
-from minilm.training.svg import Reference
 
 NGRAM_ORDER = 5
 HISTORY = "history.csv"

@@ -5,8 +5,8 @@ import pytest
 from training_helpers import Bigram, WithOutput, tiny_model
 
 import minilm
+from minilm.evaluation import gap
 from minilm.training import Evaluation, evaluate
-from minilm.training.evaluate import gap
 
 IDS = np.random.default_rng(0).integers(0, 5, 500)
 
@@ -45,7 +45,7 @@ def test_lanes_of_a_model_with_state_count_once_too(length, batch_size):
 
 def test_one_lane_carries_the_state_through_the_whole_text():
     model = tiny_model("lstm")
-    reached = evaluate(model, IDS, batch_size=1, seq_len=20)
+    reached = evaluate(model, IDS, lanes=1, seq_len=20)
     assert reached.loss == pytest.approx(nats(model, IDS).mean(), rel=1e-5)
 
 
