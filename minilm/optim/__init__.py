@@ -3,6 +3,7 @@
 Each step is one pass over memory in C, on all parameters of a group at once.
 """
 
+from minilm.optim import lr_scheduler as lr_scheduler
 from minilm.optim.adagrad import Adagrad
 from minilm.optim.adam import Adam, AdamW
 from minilm.optim.optimizer import Optimizer
