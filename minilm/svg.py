@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -39,7 +39,11 @@ class Reference:
 
 
 def line_chart(
-    series: Sequence[Series], references: Sequence[Reference], x_label: str, y_label: str
+    series: Sequence[Series],
+    references: Sequence[Reference],
+    x_label: str,
+    y_label: str,
+    x_format: Callable[[float], str] = "{:g}".format,
 ) -> str:
     """Draw curves and reference lines.
 
@@ -54,6 +58,8 @@ def line_chart(
         May be empty.
     x_label, y_label : str
         What the axes show, with units.
+    x_format : callable
+        How numbers on the x axis are written: for logarithms, as what they are logarithms of.
 
     Returns
     -------
@@ -68,9 +74,9 @@ def line_chart(
         # Wide enough for a dot at either end.
         f'<clipPath id="inside"><rect x="{LEFT - 4}" y="{TOP}" width="{WIDTH - LEFT - RIGHT + 8}" '
         f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath>',
-        *_axes(frame, x_label, y_label),
+        *_axes(frame, x_label, y_label, x_format),
         *(_reference(frame, reference) for reference in references),
-        *(_curve(frame, one) for one in series),
+        *(_curve(frame, one, x_format) for one in series),
         *_names(frame, series, references),
         "</svg>",
     ]
@@ -118,7 +124,7 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
     return [round(k * step, 12) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _axes(frame: _Frame, x_label: str, y_label: str) -> list[str]:
+def _axes(frame: _Frame, x_label: str, y_label: str, x_format: Callable[[float], str]) -> list[str]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = []
     for value in ticks(frame.y_low, frame.y_high):
@@ -126,7 +132,7 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> list[str]:
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
         parts.append(_text(LEFT - 8, y + 4, f"{value:g}", anchor="end"))
     for value in ticks(frame.x_low, frame.x_high, 8):
-        parts.append(_text(frame.x(value), bottom + 18, f"{value:g}", anchor="middle"))
+        parts.append(_text(frame.x(value), bottom + 18, x_format(value), anchor="middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
     parts.append(_text((LEFT + right) / 2, HEIGHT - 8, x_label, anchor="middle"))
     middle = (TOP + bottom) / 2
@@ -137,14 +143,14 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> list[str]:
     return parts
 
 
-def _curve(frame: _Frame, one: Series) -> str:
+def _curve(frame: _Frame, one: Series, x_format: Callable[[float], str]) -> str:
     places = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
     parts = [f'<polyline class="line {escape(one.name)}" points="{places}"/>']
     if one.dots:
         parts += [
             f'<circle class="dot {escape(one.name)}" cx="{frame.x(x):.1f}" '
-            f'cy="{frame.y(y):.1f}" r="3.5"><title>{escape(one.name)} {y:.4f} at {x:g}</title>'
-            "</circle>"
+            f'cy="{frame.y(y):.1f}" r="3.5"><title>{escape(one.name)} {y:.4f} at '
+            f"{x_format(x)}</title></circle>"
             for x, y in one.points
         ]
     return f'<g clip-path="url(#inside)">{"".join(parts)}</g>'

@@ -7,6 +7,8 @@ from minilm.training.diagnose import NonFiniteError
 from minilm.training.engine import Engine
 from minilm.training.history import EpochRecord, History
 from minilm.training.loop import train, validate
+from minilm.training.lr_find import lr_find
+from minilm.training.lr_finding import LRFinding
 from minilm.training.settings import Architecture, Settings
 
 __all__ = [
@@ -16,10 +18,12 @@ __all__ = [
     "EpochRecord",
     "Evaluation",
     "History",
+    "LRFinding",
     "NonFiniteError",
     "Settings",
     "StreamLoader",
     "evaluate",
+    "lr_find",
     "train",
     "validate",
 ]
