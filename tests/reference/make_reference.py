@@ -1,5 +1,7 @@
 """Write PyTorch's answers to ``data/``; needs torch 2.13, which the tests then do not.
 
+Schedules with a warm-up are those of transformers 5.24.
+
 Run it after a change of the cases, from the folder ``tests``::
 
     python -m reference.make_reference
@@ -15,7 +17,7 @@ import json
 import numpy as np
 import torch
 
-from . import training
+from . import schedules, training
 from .case import Case
 from .cases import CASES
 from .modules import build, run_layer, run_modules
@@ -106,6 +108,30 @@ def losses() -> dict[str, np.ndarray]:
     return {cell: np.array(training.train(torch, cell)) for cell in training.CELLS}
 
 
+def learning_rates() -> dict[str, np.ndarray]:
+    """Return the rates that schedules set in each step, PyTorch's and Hugging Face's."""
+    from transformers.optimization import get_scheduler
+
+    arrays = {}
+    for name, make in schedules.SCHEDULES.items():
+        optimizer = schedules.optimizer(torch)
+        scheduler = make(torch.optim.lr_scheduler, optimizer)
+        arrays[name] = schedules.follow(optimizer, scheduler)
+    for case in schedules.WARMUPS:
+        name, warmup, options = case
+        optimizer = schedules.optimizer(torch)
+        scheduler = get_scheduler(name, optimizer, warmup, 55, options)
+        arrays[schedules.warmup_key(case)] = schedules.follow(optimizer, scheduler)
+    return arrays
+
+
+def averages() -> dict[str, np.ndarray]:
+    """Return averages of weights after each step."""
+    return {
+        name: schedules.average(torch, torch.optim.swa_utils, name) for name in schedules.AVERAGES
+    }
+
+
 def state_dicts() -> dict[str, dict[str, list[int]]]:
     """Return names and shapes of state_dicts, in order."""
     return {
@@ -123,5 +149,7 @@ if __name__ == "__main__":
     write("optimizers", optimizers())
     write("clipping", clipping())
     write("losses", losses())
+    write("schedules", learning_rates())
+    write("averages", averages())
     text = json.dumps(state_dicts(), indent=1) + "\n"
     (DATA / "state_dicts.json").write_text(text, encoding="utf-8")
