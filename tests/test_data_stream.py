@@ -158,6 +158,16 @@ def test_two_passes_side_by_side():
     assert rows(other for _, other in pairs) == passes[2]
 
 
+def test_the_end_of_one_pass_is_not_that_of_another():
+    loader = StreamLoader(IDS, 4, 10)
+    ending, running = iter(loader), iter(loader)
+    for _ in range(len(loader)):
+        next(ending)
+    next(running)
+    assert next(ending, None) is None
+    assert (loader.state_dict()["pass"], loader.state_dict()["windows"]) == (1, 1)
+
+
 # --- k1 and k2 ------------------------------------------------------------------------------------
 
 

@@ -333,6 +333,21 @@ def test_a_state_that_cannot_be_reset_is_refused(state, found):
         window_loss(OtherState(state), window, state)
 
 
+def test_any_state_can_be_left_out():
+    """Where every lane starts a document, nothing need be known of the state before."""
+    seen = []
+
+    class Watching(OtherState):
+        def forward_with_state(self, x, state=None):
+            seen.append(state)
+            return super().forward_with_state(x)
+
+    starts = np.array([[False, True, False, False]] * 2)
+    window = Window(IDS[:8].reshape(2, 4), IDS[1:9].reshape(2, 4), starts=starts)
+    assert window_loss(Watching("text"), window, "text")[2] == "text"
+    assert seen == ["text", None]
+
+
 def test_states_of_many_parts():
     Pair = namedtuple("Pair", "a b")
     state = [Pair(minilm.ones(1, 3, 2), (minilm.ones(2, 3), None))]
