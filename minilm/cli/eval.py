@@ -6,12 +6,17 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from minilm.cli.arguments import input_name, positive_int, print_json, say_unknown
+from minilm.cli.arguments import input_name, positive_int, print_json, say, say_unknown
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from minilm.evaluation import Detail, Evaluation
 
 HELP = "measure a trained model on a text"
+# A span that no two texts share by chance.
+TELLING_TOKENS = 100
+TELLING_SHARE = 0.1  # of the text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     values, lines = reached.to_dict(), list(_lines(reached))
     if args.ngram is not None:
         train_ids, _ = training_ids(args.folder, tokenizer, args.ngram)
+        _warn_of_overlap(ids, train_ids, input_name(args.file))
         counted = yardstick(train_ids, ids, tokenizer.get_vocab_size())
         values["ngram"] = {
             "order": counted.order,
@@ -66,6 +72,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(lines))
     return 0
+
+
+def _warn_of_overlap(ids: np.ndarray, train_ids: np.ndarray, name: str) -> None:
+    """Say so where a good part of the text was trained on: then neither figure means much."""
+    from minilm.evaluation.spans import longest_match
+
+    shared = longest_match(ids, train_ids).length
+    if shared >= max(TELLING_TOKENS, TELLING_SHARE * len(ids)):
+        say(
+            f"{name}: {shared:,} of its {len(ids):,} tokens stand in one piece in the training "
+            "text, so this says how well they are remembered, not how well new text is predicted"
+        )
 
 
 def _lines(reached: Evaluation) -> Iterator[str]:

@@ -100,7 +100,7 @@ def evaluate(
     --------
     >>> reached = evaluate(model, "It was a dark and stormy night.", tokenizer=tokenizer)
     >>> print(reached)
-    perplexity 6.4 over 30 tokens, all but the first counted, in one window
+    perplexity 6.4 over 30 tokens, all but the first, in one window
     """
     positive_int("batch_size", batch_size)
     positive_int("lanes", lanes)
@@ -131,10 +131,11 @@ def evaluate(
             on_window()
     if not tally.tokens:
         raise ValueError(_nothing(positions))
+    counted, *seen = source.terms
     return Evaluation(
         loss=tally.nats / tally.tokens,
         tokens=tally.tokens,
-        terms=(*names.terms(tally.counts), *source.terms),
+        terms=(counted, *names.terms(tally.counts), *seen),
         detail=tally.detail(names) if isinstance(tally, DetailedTally) else None,
         **lengths,
     )
@@ -160,6 +161,8 @@ def _checked_stream(data: Any) -> np.ndarray:
         )
     if len(ids) < 2:
         raise ValueError(f"nothing to predict: the text has {len(ids)} tokens, at least 2 needed")
+    if ids[-1] < 0:  # as a target, -100 would be passed over; elsewhere it is an input, too
+        raise IndexError(f"token {ids[-1]} at position {len(ids) - 1:,} is negative")
     return ids
 
 

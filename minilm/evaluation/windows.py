@@ -44,7 +44,7 @@ class Source(Protocol):
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Which tokens count, and what is seen before them."""
+        """Which tokens count, then what is seen before them."""
 
     def runs(self) -> Iterator[Iterator[Window]]:
         """Yield sequences of windows; a state is carried within each, never between two."""
@@ -137,7 +137,7 @@ class Stream:
     @property
     def terms(self) -> tuple[str, ...]:
         """Which tokens count, and what is seen before them."""
-        return ("all but the first counted", self._plan.seen)
+        return ("all but the first", self._plan.seen)
 
     def runs(self) -> Iterator[Iterator[Window]]:
         """Yield a run for every `batch_size` lanes."""
@@ -154,13 +154,10 @@ class Stream:
             # What comes first was counted by the lane before; the last lane may end early.
             counted = ((offsets >= plan.context) | (starts[:, None] == 0)) & (positions < last)
             positions = np.minimum(positions, last - 1)
-            inputs, targets = self._ids[positions], self._ids[positions + 1]
-            yield StreamWindow(
-                inputs.astype(np.int64, copy=False),
-                np.where(counted, targets, IGNORED).astype(np.int64, copy=False),
-                self._ids,
-                starts + begin,
-            )
+            inputs = self._ids[positions].astype(np.int64, copy=False)
+            targets = self._ids[positions + 1].astype(np.int64, copy=False)
+            counts = np.where(counted, targets, IGNORED)
+            yield StreamWindow(inputs, counts, self._ids, starts + begin)
 
 
 @dataclass(frozen=True)
@@ -198,20 +195,17 @@ class Rows:
         self._batches = batches
         self._window = window
         self._rows = 0
-        self._excludes = False
 
     @property
     def terms(self) -> tuple[str, ...]:
         """Which tokens count, and what is seen before them: known once all were read."""
-        rows = f"{self._rows:,} rows, each read on its own"
-        return (rows, "padding and ignored labels excluded") if self._excludes else (rows,)
+        return f"{self._rows:,} rows, each read on its own", "padding and ignored labels excluded"
 
     def runs(self) -> Iterator[Iterator[Window]]:
         """Yield a run for every batch."""
         for inputs, targets in self._batches:
             yield self._windows(inputs, targets)
             self._rows += len(inputs)
-            self._excludes |= bool((targets == IGNORED).any())
 
     def _windows(self, inputs: np.ndarray, targets: np.ndarray) -> Iterator[Window]:
         width = inputs.shape[1]
