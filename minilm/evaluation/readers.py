@@ -181,10 +181,11 @@ class NGramScores:
 
     def total(self) -> float:
         """Return the summed loss, in double precision."""
-        last = np.where(self._targets[:, -1:] == IGNORED, 0, self._targets[:, -1:])
-        whole = np.concatenate([self._inputs, last], axis=1)
-        losses = [-self._model.log_prob(row, start=1) for row in whole]
-        return float(np.where(self._targets == IGNORED, 0.0, losses).sum())
+        counted = self._targets != IGNORED
+        text = np.pad(self._inputs, ((0, 0), (0, 1)))
+        text[:, 1:][counted] = self._targets[counted]  # the last one that counts ends the text
+        losses = [-self._model.log_prob(row, start=1) for row in text]
+        return float(np.where(counted, losses, 0.0).sum())
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield logarithms of distributions, some rows at a time."""
@@ -199,8 +200,10 @@ class NGramScores:
 
 def _check_next(window: Window) -> None:
     """Refuse targets that are not the next inputs: an n-gram model knows no others."""
+    counted = window.targets != IGNORED
+    more = counted[:, ::-1].cumsum(1)[:, -2::-1] > 0  # whether another one follows in the row
     wanted, following = window.targets[:, :-1], window.inputs[:, 1:]
-    wrong = np.argwhere((wanted != IGNORED) & (wanted != following))
+    wrong = np.argwhere(counted[:, :-1] & more & (wanted != following))
     if len(wrong):
         row, column = wrong[0].tolist()
         raise ValueError(

@@ -170,13 +170,13 @@ def _ahead(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return how many tokens the model prefers to each target.
 
     Of equal scores the lower id comes first, as in argmax: a model that scores all tokens the same
-    is right where token 0 is.
+    is right where token 0 is. To a score that is no number, all are preferred.
     """
     own = logits[np.arange(len(targets)), targets][:, None]
     ahead = (logits > own).sum(1)
     equal = logits == own
     ahead += (equal & (np.arange(logits.shape[1]) < targets[:, None])).sum(1)
-    return np.asarray(np.where(np.isnan(own[:, 0]), logits.shape[1], ahead))
+    return np.asarray(np.where(np.isnan(own[:, 0]), np.iinfo(np.int64).max, ahead))
 
 
 def _plus(total: np.ndarray, more: np.ndarray) -> np.ndarray:
