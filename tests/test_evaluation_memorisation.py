@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import json
 
 import numpy as np
@@ -75,3 +77,8 @@ def test_what_is_refused():
         memorisation(range(9), np.zeros(9))
     with pytest.raises(ValueError, match="n must be a whole number from 1 on, got 0"):
         memorisation(range(9), range(9), n=0)
+
+
+def test_the_examples_are_true():
+    module = importlib.import_module("minilm.evaluation.memorisation")
+    assert doctest.testmod(module) == (0, 2)

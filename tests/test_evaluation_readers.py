@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from training_helpers import tiny_model
 
 import minilm
+from minilm import _core
 from minilm.evaluation import evaluate
 from minilm.evaluation.readers import NeuralReader, NGramReader, reader_of
 from minilm.evaluation.windows import IGNORED, Rows
@@ -115,6 +118,20 @@ def test_head_and_loss_in_one_pass_give_the_loss_of_the_blocks(large):
     bare, detailed = (evaluate(model, pairs, detail=detail) for detail in (False, True))
     assert bare.loss == pytest.approx(detailed.loss, rel=1e-6)
     assert bare.tokens == detailed.tokens == (window.targets != IGNORED).sum()
+
+
+@pytest.mark.parametrize("detail", [False, True])
+def test_memory_is_a_fraction_of_the_logits(detail):
+    minilm.manual_seed(0)
+    model, ids = RNNModel(4000, 8, 8), RNG.integers(0, 4000, 9000)
+    evaluate(model, ids[:100], detail=detail)  # imports, and what is made once
+    _core.empty_cache()
+    tracemalloc.start()
+    evaluate(model, ids, detail=detail)
+    peak = tracemalloc.get_traced_memory()[1] + _core.buffer_stats()["kept"]
+    tracemalloc.stop()
+    window = 32 * 2 * 128 * 4000 * 4  # bytes of the logits of one window, 131 MB
+    assert peak < window / 4
 
 
 def test_int8_models_are_read_too():

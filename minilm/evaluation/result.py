@@ -80,7 +80,7 @@ class Surprise:
     text : str or None
         The token itself, where a tokenizer was given.
     row : int or None
-        Number of the row that it stands in; None in a stream.
+        Number of its row, in the order in which they were read; None in a stream.
     position : int
         Its place in the stream, or in its row without padding; from 0.
     context : tuple of int
