@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from training_helpers import Bigram, tiny_model
 
 import minilm
-from minilm.data import DataLoader, TensorDataset, TokenDataset
+from minilm.data import DataLoader, StreamLoader, TensorDataset, TokenDataset
 from minilm.evaluation import evaluate
 
 RNG = np.random.default_rng(0)
@@ -135,6 +135,29 @@ def test_tensors_of_torch_are_read():
     batch = {name: torch.tensor(rows) for name, rows in padded(TEXTS, "left", 3, 1).items()}
     check(evaluate(MODEL, torch.utils.data.DataLoader([batch], batch_size=None)))
     assert evaluate(MODEL, torch.tensor(TEXTS[0])) == evaluate(MODEL, TEXTS[0])
+
+
+# --- streams with documents -------------------------------------------------------------------
+
+
+def test_of_a_stream_loader_the_whole_text_is_read():
+    ids = RNG.integers(0, 5, 101)
+    loader = StreamLoader(ids, batch_size=3, bptt=7)
+    assert evaluate(MODEL, loader, lanes=1) == evaluate(MODEL, ids, lanes=1)
+    check(evaluate(MODEL, loader, lanes=1), token_losses(MODEL, ids))
+
+
+def test_documents_begin_anew_and_predict_nothing_across():
+    starts = np.cumsum([0, *map(len, TEXTS[:-1])])
+    loader = StreamLoader(np.concatenate(TEXTS), 2, 5, document_starts=starts)
+    check(evaluate(MODEL, loader, batch_size=4))
+
+
+def test_a_separator_ends_the_document_before_it():
+    ids = np.array([3, 1, 4, 0, 1, 2, 0, 3, 0])  # 0 separates; the last document is empty
+    documents = ([3, 1, 4, 0], [0, 1, 2, 0], [0, 3, 0])
+    expected = np.concatenate([token_losses(MODEL, one) for one in documents])
+    check(evaluate(MODEL, StreamLoader(ids, 1, 4, document_start=0)), expected)
 
 
 # --- what is refused --------------------------------------------------------------------------

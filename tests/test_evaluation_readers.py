@@ -6,9 +6,10 @@ from training_helpers import tiny_model
 
 import minilm
 from minilm import _core
+from minilm.data.stream import IGNORED
 from minilm.evaluation import evaluate
 from minilm.evaluation.readers import NeuralReader, NGramReader, reader_of
-from minilm.evaluation.windows import IGNORED, Rows
+from minilm.evaluation.windows import Rows
 from minilm.models import NGramModel, RNNModel
 from minilm.nn.deferred import head_of
 

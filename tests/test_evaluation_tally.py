@@ -6,9 +6,10 @@ from evaluation_helpers import token_log_probs
 from training_helpers import tiny_model
 
 from minilm.data import Vocab
+from minilm.data.stream import IGNORED
 from minilm.evaluation import evaluate
 from minilm.evaluation.tally import BINS, WORST, DetailedTally
-from minilm.evaluation.windows import IGNORED, RowsWindow
+from minilm.evaluation.windows import RowsWindow
 
 IDS = (5 * np.random.default_rng(2).random(300) ** 2).astype(int)
 VOCAB = Vocab(["<unk>", "a", "b", "c", "\n"])

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.evaluation.windows import CONTEXT_SHOWN, IGNORED, Rows, Stream, StreamPlan
+from minilm.data.stream import IGNORED
+from minilm.evaluation.windows import CONTEXT_SHOWN, Rows, Stream, StreamPlan
 
 sizes = st.integers(1, 40)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilm.data.loader import DataLoader
-from minilm.evaluation.windows import IGNORED
+from minilm.data.stream import IGNORED, StreamLoader
 from minilm.tensor import Tensor
 
 Pair = tuple[np.ndarray, np.ndarray]  # inputs and targets, (rows, time)
@@ -22,6 +22,41 @@ ACCEPTED = (
     "a pair (inputs, targets), a mapping with input_ids and, where there are, labels and "
     "attention_mask, or a row of ids"
 )
+
+
+class Documents:
+    """The documents of a stream, each a row of ids.
+
+    Parameters
+    ----------
+    loader : StreamLoader
+        Knows where documents start. Where a separator opens them, the one that follows a document
+        ends it and is predicted, too.
+    """
+
+    def __init__(self, loader: StreamLoader) -> None:
+        self._ids = loader.ids
+        self._ending = 0 if loader.document_start is None else 1  # tokens that end a document
+        starts = loader.document_starts
+        if starts is None:
+            starts = np.flatnonzero(loader.ids == loader.document_start)
+        self._bounds = np.unique(np.concatenate([[0], starts, [len(loader.ids)]]))
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        begin, end = self._bounds[number : number + 2]
+        return self._ids[begin : end + self._ending]
+
+
+def whole_text(loader: StreamLoader) -> np.ndarray | Documents:
+    """Return all that a loader takes its windows from: a stream, or documents.
+
+    Its windows are made for training: they leave tokens out and begin at other places each time.
+    """
+    plain = loader.document_start is None and loader.document_starts is None
+    return loader.ids if plain else Documents(loader)
 
 
 def is_stream(data: Any) -> bool:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilm.data.checks import positive_int
-from minilm.evaluation.batches import batches, integers, is_stream
+from minilm.data.stream import IGNORED, StreamLoader
+from minilm.evaluation.batches import batches, integers, is_stream, whole_text
 from minilm.evaluation.names import Names
 from minilm.evaluation.readers import Reader, reader_of
 from minilm.evaluation.result import Evaluation
 from minilm.evaluation.tally import DetailedTally, Tally
-from minilm.evaluation.windows import IGNORED, Rows, Source, Stream, Window
+from minilm.evaluation.windows import Rows, Source, Stream, Window
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -50,6 +51,9 @@ def evaluate(
       Hugging Face's way: labels stand where their tokens stand, and are shifted here;
     - rows of ids, each a text of its own.
 
+    Of a StreamLoader the whole text is read, as a stream, or where it knows of documents, each of
+    these as a row: its windows are made for training, and leave tokens out.
+
     Targets of -100 and padding do not count, and padding on either side changes nothing.
 
     Memory does not grow with the text, and no logits are kept. All tokens weigh the same, so
@@ -60,7 +64,7 @@ def evaluate(
     model : nn.Module or NGramModel
         Maps ids ``(batch, time)`` to logits ``(batch, time, vocab)``, or to an output with
         ``.logits``. Its mode is left as it was.
-    data : str, ndarray of int, DataLoader or Dataset
+    data : str, ndarray of int, DataLoader, Dataset or StreamLoader
         What to predict.
     tokenizer : tokenizers.Tokenizer or Vocab, optional
         Encodes a text (a Vocab cannot), gives tokens their names, and tells what the terms say of
@@ -115,6 +119,8 @@ def evaluate(
             "chars_per_token": len(text) / max(len(data), 1),
             "bytes_per_token": len(text.encode("utf-8")) / max(len(data), 1),
         }
+    if isinstance(data, StreamLoader):
+        data = whole_text(data)
     source: Source
     if is_stream(data):
         ids = _checked_stream(data)

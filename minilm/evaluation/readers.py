@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 import minilm.nn.functional as F
-from minilm.evaluation.windows import IGNORED, StreamPlan, Window
+from minilm.data.stream import IGNORED
+from minilm.evaluation.windows import StreamPlan, Window
 from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of, read_on
 from minilm.models.ngram import NGramModel

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import minilm.nn.functional as F
+from minilm.data.stream import IGNORED
 from minilm.evaluation.names import Names
 from minilm.evaluation.readers import Scores
 from minilm.evaluation.result import CalibrationBin, Detail, Surprise, TokenCost
-from minilm.evaluation.windows import IGNORED, Window
+from minilm.evaluation.windows import Window
 
 BINS = 15  # of the calibration, as in Guo et al. 2017
 COSTLIEST = 20  # types reported

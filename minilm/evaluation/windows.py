@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-IGNORED = -100  # a target that does not count
+from minilm.data.stream import IGNORED
+
 CONTEXT_SHOWN = 8  # tokens before one that is reported
 
 
