@@ -37,7 +37,8 @@ def save_pretrained(
     """Save a model, and its tokenizer, into a folder.
 
     All files are written under temporary names first, so that a full disk or a power cut leaves
-    the model that was there whole.
+    the model that was there whole. A parameter that several modules share is written once, under
+    the first of its names.
 
     Parameters
     ----------
@@ -67,7 +68,12 @@ def save_pretrained(
     }
     if training is not None:
         config["training"] = dict(training)
-    arrays = {name: np.ascontiguousarray(t.numpy()) for name, t in model.state_dict().items()}
+    shared = _shared_names(model)
+    arrays = {
+        name: np.ascontiguousarray(tensor.numpy())
+        for name, tensor in model.state_dict().items()
+        if name not in shared
+    }
     files = {
         folder / CONFIG: to_json(config).encode("utf-8"),
         folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt"}),
@@ -101,7 +107,9 @@ def from_pretrained(folder: str | Path) -> LanguageModel:
     """
     path = Path(folder)
     model = _build(read_config(path), path / CONFIG)
-    _load_weights(model, _read_weights(path / WEIGHTS), path / WEIGHTS)
+    weights = _read_weights(path / WEIGHTS)
+    _fill_in_shared(weights, _shared_names(model), path / WEIGHTS)
+    _load_weights(model, weights, path / WEIGHTS)
     return model.eval()
 
 
@@ -176,6 +184,32 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return load(path)
     except ValueError as error:
         raise FolderError(str(error)) from None
+
+
+def _shared_names(model: LanguageModel) -> dict[str, str]:
+    """Map each further name of a parameter that several modules share to its first name."""
+    first: dict[Tensor, str] = {}
+    names = {
+        name: first.setdefault(tensor, name)
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    }
+    return {name: original for name, original in names.items() if name != original}
+
+
+def _fill_in_shared(weights: dict[str, Tensor], shared: Mapping[str, str], path: Path) -> None:
+    """Give shared parameters all their names: a file may have any of them, or all."""
+    for name, original in shared.items():
+        if name in weights and original in weights:
+            if not np.array_equal(weights[name].numpy(), weights[original].numpy()):
+                raise FolderError(
+                    f"{path}: {original} and {name} are one parameter of this model, but they "
+                    f"differ there: was it trained without tied weights? Then {CONFIG} should say "
+                    "so"
+                )
+        elif original in weights:
+            weights[name] = weights[original]
+        elif name in weights:
+            weights[original] = weights[name]
 
 
 def _load_weights(model: LanguageModel, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -9,6 +9,7 @@ from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
 from minilm.models.decoding import decoder_of, has_plain_parts, pack
 from minilm.models.quantized import QuantizedRNNModel
+from minilm.models.tying import tie_weights as tie
 from minilm.tensor import Tensor
 
 CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
@@ -36,6 +37,9 @@ class RNNModel(LanguageModel):
     dropout : float
         Share of each recurrent layer's outputs that is dropped in training, the last layer's
         included.
+    tie_weights : bool
+        Whether the head's weight is the embedding's; see `minilm.models.tying`. Both names are in
+        `state_dict`, as in PyTorch.
 
     Attributes
     ----------
@@ -47,7 +51,8 @@ class RNNModel(LanguageModel):
     Raises
     ------
     ValueError
-        If a size is not positive, `dropout` is not in [0, 1), or `cell` is unknown.
+        If a size is not positive, `dropout` is not in [0, 1), `cell` is unknown, or weights shall be
+        tied and `hidden_size` is not `embed_size`.
 
     Examples
     --------
@@ -66,6 +71,7 @@ class RNNModel(LanguageModel):
         cell: str = "rnn",
         num_layers: int = 1,
         dropout: float = 0.0,
+        tie_weights: bool = False,
     ) -> None:
         super().__init__()
         if cell not in CELLS:
@@ -79,6 +85,7 @@ class RNNModel(LanguageModel):
             "cell": cell,
             "num_layers": _positive("num_layers", num_layers),
             "dropout": float(dropout),
+            "tie_weights": bool(tie_weights),
         }
         self.embedding = nn.Embedding(vocab_size, embed_size)
         self.rnn = CELLS[cell](
@@ -91,6 +98,8 @@ class RNNModel(LanguageModel):
         )
         self.drop = nn.Dropout(dropout)
         self.fc = nn.Linear(hidden_size, vocab_size)
+        if tie_weights:
+            tie(self.embedding, self.fc)
 
     def forward(self, x: Any) -> Tensor:
         """Score every next token, from a zero state.
