@@ -13,6 +13,8 @@ from minilm.nn.activation import Tanh as Tanh
 from minilm.nn.container import ModuleList as ModuleList
 from minilm.nn.container import Sequential as Sequential
 from minilm.nn.dropout import Dropout as Dropout
+from minilm.nn.dropout import EmbeddingDropout as EmbeddingDropout
+from minilm.nn.dropout import LockedDropout as LockedDropout
 from minilm.nn.embedding import Embedding as Embedding
 from minilm.nn.layernorm import LayerNorm as LayerNorm
 from minilm.nn.linear import Linear as Linear
@@ -24,3 +26,4 @@ from minilm.nn.parameter import Parameter as Parameter
 from minilm.nn.recurrent import GRU as GRU
 from minilm.nn.recurrent import LSTM as LSTM
 from minilm.nn.recurrent import RNN as RNN
+from minilm.nn.weight_drop import WeightDrop as WeightDrop

@@ -22,6 +22,10 @@ from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.losses import cross_entropy as cross_entropy
 from minilm.nn.losses import mse_loss as mse_loss
 from minilm.nn.losses import nll_loss as nll_loss
+from minilm.nn.penalties import activation_regularization as activation_regularization
+from minilm.nn.penalties import (
+    temporal_activation_regularization as temporal_activation_regularization,
+)
 from minilm.tensor import Tensor, TensorLike, as_tensor
 
 # --- layers with parameters -----------------------------------------------------------------------

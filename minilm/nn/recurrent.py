@@ -97,8 +97,12 @@ class _Recurrent(Module):
         return y.squeeze(self._batch_axis), *(state.squeeze(1) for state in last)
 
     def _operands(self, x: Tensor, states: list[Tensor | None]) -> Operands:
-        """Collect input, states and parameters; of a lookup, its table and its ids."""
-        params = Operands.now([self._parameters[name] for name in self._names])
+        """Collect input, states and parameters; of a lookup, its table and its ids.
+
+        Parameters are attributes, as for other layers: in their place may stand tensors that were
+        computed from something, as `WeightDrop` does it.
+        """
+        params = Operands.now([getattr(self, name) for name in self._names])
         if (lookup := lookup_of(x)) is not None:
             ids, table = lookup[:1], lookup[1:]
             return table + Operands.now(states) + ids + params

@@ -54,6 +54,12 @@ def mul(a: Operand, b: Operand) -> tuple[Array, Backward]:
     return p * q, lambda g: fit(g * q, g * p)
 
 
+@rule()
+def scale(x: Array, *, factor: Array) -> tuple[Array, Backward]:
+    """Product of `x` and a constant array, such as a mask, that broadcasts to its shape."""
+    return x * factor, lambda g: (g * factor,)
+
+
 @rule(a="b", b="a b")
 def div(a: Operand, b: Operand) -> tuple[Array, Backward]:
     """Quotient ``a / b``; gradients ``g / b`` and ``-g a / b^2``."""

@@ -17,7 +17,7 @@ import json
 import numpy as np
 import torch
 
-from . import schedules, training
+from . import schedules, training, weights
 from .case import Case
 from .cases import CASES
 from .modules import build, run_layer, run_modules
@@ -151,5 +151,6 @@ if __name__ == "__main__":
     write("losses", losses())
     write("schedules", learning_rates())
     write("averages", averages())
+    write("weights", {**weights.tied(torch), **weights.computed(torch)})
     text = json.dumps(state_dicts(), indent=1) + "\n"
     (DATA / "state_dicts.json").write_text(text, encoding="utf-8")
