@@ -120,6 +120,7 @@ bool, int, float = dtypes.bool_, dtypes.int32, dtypes.float32
 if TYPE_CHECKING:
     from minilm.data.dataset import TextDataset as TextDataset
     from minilm.data.vocab import Vocab as Vocab
+    from minilm.models.awd_lstm import AWDLSTM as AWDLSTM
     from minilm.models.rnn import RNNModel as RNNModel
     from minilm.runtime import get_num_threads as get_num_threads
     from minilm.runtime import set_num_threads as set_num_threads
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from minilm.training.loop import validate as validate
 
 _LAZY = {
+    "AWDLSTM": "minilm.models.awd_lstm",
     "RNNModel": "minilm.models.rnn",
     "TextDataset": "minilm.data.dataset",
     "Vocab": "minilm.data.vocab",

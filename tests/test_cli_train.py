@@ -76,6 +76,7 @@ def test_every_option_reaches_the_model(data, tmp_path, model, level):
         "cell": model,
         "num_layers": 2,
         "dropout": 0.25,
+        "tie_weights": False,
     }
 
 

@@ -118,7 +118,7 @@ class DecoderWriter:
         read = prompt[:, :-1]  # the last is read when the token after it is written
         if read.shape[1] > SHORT_PROMPT:
             _, state = read_on(model, read, None)
-            parts = state if isinstance(state, tuple) else (state,)
+            parts = model._decoder_state(state)
             self._states = tuple(np.array(part.numpy(), order="C") for part in parts)
         elif read.shape[1] > 0:
             decoder.read(np.array(read, np.int64, order="C"), self._states, logits=False)

@@ -105,9 +105,33 @@ class LanguageModel(nn.Module):
     model_type: ClassVar[str]
     config: dict[str, Any]
 
+    def penalty(self) -> Tensor | None:
+        """Return what training adds to the loss of the last forward pass, and let go of it.
+
+        Models that are regularised through their activations have one: a loop says ::
+
+            loss = criterion(logits.transpose(1, 2), targets)
+            penalty = model.penalty()
+            if penalty is not None:
+                loss = loss + penalty
+
+        Returns
+        -------
+        Tensor or None
+            ``()``, nats a token, on the tape of that forward pass. None if that was not in
+            training mode, if this was asked for before, and for all other models. It is no part of
+            the loss that is reported or compared. Of a window that was read in pieces, it is that
+            of the last one.
+        """
+        return None
+
     def _decoder(self) -> _core.Decoder | None:
         """Return the weights as they are now, packed for writing in the core, if they can be."""
         return None
+
+    def _decoder_state(self, state: Any) -> tuple[Tensor, ...]:
+        """Return a state of `forward_with_state` as the decoder goes on from it."""
+        return state if isinstance(state, tuple) else (state,)
 
     def generate(
         self,

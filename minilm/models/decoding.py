@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,16 +10,20 @@ import numpy as np
 from minilm import _core, nn
 
 if TYPE_CHECKING:
+    from minilm.models.awd_lstm import AWDLSTM
     from minilm.models.rnn import RNNModel
+
+DecoderWeights: TypeAlias = tuple[str, Any, tuple[tuple[Any, ...], ...], Any, Any]
+"""Cell, embedding, the weights of each layer, head and its bias: what `_core.Decoder` takes."""
 
 CELLS = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
 
 # Beside the models, not in them: a model that has written can still be copied and saved. Each with
 # the fingerprint of the weights that were packed.
-_kept: WeakKeyDictionary[RNNModel, tuple[int, _core.Decoder]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[RNNModel | AWDLSTM, tuple[int, _core.Decoder]] = WeakKeyDictionary()
 
 
-def decoder_of(model: RNNModel) -> _core.Decoder:
+def decoder_of(model: RNNModel | AWDLSTM) -> _core.Decoder:
     """Return a model's packed weights, as they are now.
 
     They are kept, at the cost of as much memory again, until the model is gone, and packed again
@@ -28,8 +32,8 @@ def decoder_of(model: RNNModel) -> _core.Decoder:
 
     Parameters
     ----------
-    model : RNNModel
-        One that `has_plain_parts`.
+    model : RNNModel or AWDLSTM
+        One whose parts are those that its class makes.
     """
     arrays = [np.ascontiguousarray(p.detach().numpy()) for p in model.parameters()]
     now = _core.fingerprint(arrays)
@@ -40,8 +44,13 @@ def decoder_of(model: RNNModel) -> _core.Decoder:
     return decoder
 
 
-def pack(model: RNNModel, int8: bool = False) -> _core.Decoder:
+def pack(model: RNNModel | AWDLSTM, int8: bool = False) -> _core.Decoder:
     """Pack the weights of an embedding, recurrent layers and a linear head, once."""
+    return _core.Decoder(*model._decoder_weights(), int8=int8)
+
+
+def rnn_weights(model: RNNModel) -> DecoderWeights:
+    """Return the weights of a model as the decoder takes them."""
     layers = tuple(
         tuple(
             _array(model.rnn._parameters.get(f"{name}_l{layer}"))
@@ -49,14 +58,59 @@ def pack(model: RNNModel, int8: bool = False) -> _core.Decoder:
         )
         for layer in range(model.rnn.num_layers)
     )
-    return _core.Decoder(
+    return (
         CELLS[type(model.rnn)],
         _array(model.embedding.weight),
         layers,
         _array(model.fc.weight),
         _array(model.fc.bias),
-        int8=int8,
     )
+
+
+def awd_lstm_weights(model: AWDLSTM) -> DecoderWeights:
+    """Return the weights of a model whose layers may differ in width, as the decoder takes them.
+
+    The decoder's layers are all as wide as the widest. Units that are put in have weights and
+    biases of 0, so their g is tanh(0) = 0, and their states stay 0.
+    """
+    lstms = [rnn.module for rnn in model.rnns]
+    width = max(lstm.hidden_size for lstm in lstms)
+    inputs = [lstms[0].input_size, *[width] * (len(lstms) - 1)]
+    head = _array(model.fc.weight)
+    return (
+        "lstm",
+        _array(model.embedding.module.weight),
+        tuple(_widened(lstm, size, width) for lstm, size in zip(lstms, inputs, strict=True)),
+        padded(head, (len(head), width)),
+        _array(model.fc.bias),
+    )
+
+
+def _widened(lstm: nn.LSTM, inputs: int, width: int) -> tuple[Any, ...]:
+    """Return the weights of one layer as those of one with more inputs and units."""
+
+    def widen(name: str, *columns: int) -> np.ndarray | None:
+        weight = lstm._parameters[name]
+        if weight is None:
+            return None
+        gates = _array(weight).reshape(4, lstm.hidden_size, *weight.shape[1:])
+        return padded(gates, (4, width, *columns)).reshape(4 * width, *columns)
+
+    return (
+        widen("weight_ih_l0", inputs),
+        widen("weight_hh_l0", width),
+        widen("bias_ih_l0"),
+        widen("bias_hh_l0"),
+    )
+
+
+def padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array with zeros behind it along each axis, up to a shape."""
+    if array.shape == shape:
+        return array
+    wide = np.zeros(shape, array.dtype)
+    wide[tuple(map(slice, array.shape))] = array
+    return wide
 
 
 def zero_states(decoder: _core.Decoder, batch: int) -> tuple[np.ndarray, ...]:

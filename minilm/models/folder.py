@@ -160,9 +160,10 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def _model_types() -> dict[str, type[LanguageModel]]:
+    from minilm.models.awd_lstm import AWDLSTM
     from minilm.models.rnn import RNNModel
 
-    return {model.model_type: model for model in (RNNModel,)}
+    return {model.model_type: model for model in (RNNModel, AWDLSTM)}
 
 
 def _build(config: Mapping[str, Any], path: Path) -> LanguageModel:

@@ -13,7 +13,7 @@ from minilm.tensor import Tensor
 
 
 class QuantizedRNNModel(LanguageModel):
-    """What :meth:`RNNModel.quantize` returns: it reads and writes, but does not learn.
+    """What ``quantize`` of a recurrent model returns: it reads and writes, but does not learn.
 
     Every row of a weight matrix is kept as whole numbers from -127 to 127 and one scale, the
     states it is multiplied with as whole numbers of 12 bits; sums are exact. Biases, states and

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, ClassVar
 
 from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
-from minilm.models.decoding import decoder_of, has_plain_parts, pack
+from minilm.models.checks import positive, share
+from minilm.models.decoding import DecoderWeights, decoder_of, has_plain_parts, pack, rnn_weights
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import tie_weights as tie
 from minilm.tensor import Tensor
@@ -51,8 +51,8 @@ class RNNModel(LanguageModel):
     Raises
     ------
     ValueError
-        If a size is not positive, `dropout` is not in [0, 1), `cell` is unknown, or weights shall be
-        tied and `hidden_size` is not `embed_size`.
+        If a size is not positive, `dropout` is not in [0, 1), `cell` is unknown, or weights are to
+        be tied and `hidden_size` is not `embed_size`.
 
     Examples
     --------
@@ -76,15 +76,13 @@ class RNNModel(LanguageModel):
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"cell must be one of {', '.join(CELLS)}; got {cell!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is a share in [0, 1); got {dropout}")
         self.config: dict[str, Any] = {
-            "vocab_size": _positive("vocab_size", vocab_size),
-            "embed_size": _positive("embed_size", embed_size),
-            "hidden_size": _positive("hidden_size", hidden_size),
+            "vocab_size": positive("vocab_size", vocab_size),
+            "embed_size": positive("embed_size", embed_size),
+            "hidden_size": positive("hidden_size", hidden_size),
             "cell": cell,
-            "num_layers": _positive("num_layers", num_layers),
-            "dropout": float(dropout),
+            "num_layers": positive("num_layers", num_layers),
+            "dropout": share("dropout", dropout),
             "tie_weights": bool(tie_weights),
         }
         self.embedding = nn.Embedding(vocab_size, embed_size)
@@ -145,6 +143,9 @@ class RNNModel(LanguageModel):
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None
 
+    def _decoder_weights(self) -> DecoderWeights:
+        return rnn_weights(self)
+
     def _is_plain(self) -> bool:
         """Tell whether the model computes what the class says, and nothing of a user's own."""
         ours = (RNNModel.forward, RNNModel.forward_with_state)
@@ -182,10 +183,3 @@ class RNNModel(LanguageModel):
                 "of its own"
             )
         return QuantizedRNNModel(pack(self, int8=True), self.config)
-
-
-def _positive(name: str, value: int) -> int:
-    number = operator.index(value)
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1; got {number}")
-    return number
