@@ -29,8 +29,8 @@ def generate(
 ) -> Tensor:
     """Write on from a prompt, one token at a time.
 
-    The names are those of Hugging Face. An :class:`RNNModel` or :class:`AWDLSTM` writes in the core,
-    with its weights packed; another model with ``forward_with_state`` reads the prompt
+    The names are those of Hugging Face. An :class:`RNNModel` or :class:`AWDLSTM` writes in the
+    core, with its weights packed; another model with ``forward_with_state`` reads the prompt
     once and then a token a step; any other reads all the text again at each step.
 
     Parameters

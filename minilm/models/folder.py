@@ -38,7 +38,7 @@ def save_pretrained(
 
     All files are written under temporary names first, so that a full disk or a power cut leaves
     the model that was there whole. A parameter that several modules share is written once, under
-    the first of its names.
+    the first of its names; the others stand in the file's metadata, as `safetensors` itself has it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def save_pretrained(
     }
     files = {
         folder / CONFIG: to_json(config).encode("utf-8"),
-        folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt"}),
+        folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt", **shared}),
     }
     if tokenizer is not None:
         files[folder / TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
@@ -180,11 +180,16 @@ def _build(config: Mapping[str, Any], path: Path) -> LanguageModel:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
     _check_exists(path)
     try:
-        return load(path)
+        weights = load(path)
     except ValueError as error:
         raise FolderError(str(error)) from None
+    with safe_open(path, framework="numpy") as file:
+        others = file.metadata() or {}
+    return {name: weights[of] for name, of in others.items() if of in weights} | weights
 
 
 def _shared_names(model: LanguageModel) -> dict[str, str]:
