@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -54,7 +55,7 @@ def atomic_write_all(
         for path, writer in writers.items():
             target = Path(path)
             # In the same folder: a file cannot be renamed from one disk to another.
-            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+            temporary = hidden_name(target)
             temporaries[target] = temporary
             with open(temporary, "xb") as file:
                 writer(file)
@@ -70,3 +71,66 @@ def atomic_write_all(
             message = f"{error.strerror or error}; not written, what was there before stays"
             raise OSError(error.errno, message, str(target)) from error
         raise
+
+
+def hidden_name(path: Path) -> Path:
+    """Return a free name beside `path`, for what is not complete: ``.NAME.1f2e3d4c.tmp``."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def atomic_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
+    """Write a folder of files under a temporary name, and give it its own when it is complete.
+
+    A folder of that name is replaced. No moment is without a complete folder, under its own name
+    or that of `hidden_name`.
+
+    Parameters
+    ----------
+    path : path
+        The folder; the one it lies in must exist.
+    files : mapping
+        Names and contents.
+
+    Raises
+    ------
+    OSError
+        If writing fails; then the old folder is as it was, and the new one removed.
+    """
+    target = Path(path)
+    temporary, old = hidden_name(target), None
+    try:
+        temporary.mkdir()
+        for name, content in files.items():
+            with open(temporary / name, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_folder(temporary)
+        if target.exists():
+            old = hidden_name(target)
+            os.rename(target, old)
+        os.rename(temporary, target)
+        _sync_folder(target.parent)
+    except BaseException as error:
+        if old is not None and not target.exists():
+            os.rename(old, target)
+            old = None
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            message = f"{error.strerror or error}; not written, what was there before stays"
+            raise OSError(error.errno, message, str(target)) from error
+        raise
+    finally:
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder reach the disk, where the system can be told so."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -21,14 +21,15 @@ def to_json(values: Mapping[str, Any]) -> str:
     -------
     str
     """
-    return json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return what JSON can hold in place of a value: null for infinity and NaN, at any depth."""
     if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
+        return {name: finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

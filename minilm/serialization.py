@@ -44,7 +44,19 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     >>> minilm.save(model.state_dict(), "model.safetensors")
     >>> model.load_state_dict(minilm.load("model.safetensors"))
     """
-    from safetensors.numpy import save as to_bytes
+    content = to_bytes(obj)
+    atomic_write(path, lambda file: file.write(content))
+
+
+def to_bytes(obj: Any) -> bytes:
+    """Return what `save` writes.
+
+    Raises
+    ------
+    TypeError
+        As for `save`.
+    """
+    from safetensors.numpy import save as serialize
 
     if not isinstance(obj, Mapping):
         hint = ": save its state_dict()" if hasattr(obj, "state_dict") else ""
@@ -54,8 +66,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     metadata = dict(_FORMAT)
     if not all(isinstance(value, (Tensor, np.ndarray)) for value in obj.values()):
         metadata[_STRUCTURE] = json.dumps(structure)
-    content = to_bytes(arrays, metadata)
-    atomic_write(path, lambda file: file.write(content))
+    return serialize(arrays, metadata)
 
 
 def load(

@@ -30,6 +30,8 @@ LAYERS = [
     {"nn", "data"},
 ]
 SIBLINGS = [{"generation", "models"}]  # these two also know each other
+# Methods of a model that hand over to what lies above it, for the sake of model.fit(...).
+DOORS = {("models", "minilm.training.fit.fit"), ("models", "minilm.training.fit.fit_by_counting")}
 LAZY = {"tokenizers", "nltk", "safetensors", "tqdm", "matplotlib"}
 LONGEST_FILE = 450  # that is, about 400
 
@@ -103,7 +105,7 @@ def test_imports_flow_one_way(path: Path) -> None:
     part = path.relative_to(PACKAGE).with_suffix("").parts[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for module in imported_modules(path, ast.walk(tree)):
-        if module.split(".")[0] == "minilm":
+        if module.split(".")[0] == "minilm" and (part, module) not in DOORS:
             assert may_import(part, part_of(module)), f"{part} must not know of {module}"
 
 

@@ -230,7 +230,7 @@ def test_ids_outside_the_vocabulary_are_named_by_their_place(ids, message):
     with pytest.raises(IndexError, match=message):
         evaluate(tiny_model(), np.array(ids), batch_size=1, lanes=2, seq_len=1)
     with pytest.raises(IndexError, match=message):
-        evaluate(NGramModel(2, 5).fit([0, 1, 2, 3, 4]), np.array(ids))
+        evaluate(NGramModel(2, 5).count([0, 1, 2, 3, 4]), np.array(ids))
 
 
 def test_ids_in_rows_are_named_by_their_row():

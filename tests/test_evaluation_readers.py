@@ -28,7 +28,7 @@ def window_of(inputs, targets):
 @pytest.mark.parametrize("order", [1, 2, 5])
 @pytest.mark.parametrize("length", [2, 3, 2048, 2049, 2054, 5000])
 def test_an_ngram_model_costs_what_it_says_itself(order, length):
-    model = NGramModel(order, 9).fit(TRAIN)
+    model = NGramModel(order, 9).count(TRAIN)
     reached = evaluate(model, VALID[:length])
     assert reached.tokens == length - 1
     assert reached.loss == pytest.approx(model.loss(VALID[:length]), rel=1e-12)
@@ -37,7 +37,7 @@ def test_an_ngram_model_costs_what_it_says_itself(order, length):
 
 @pytest.mark.parametrize("order", [1, 2, 5])
 def test_detail_of_an_ngram_model(order):
-    model = NGramModel(order, 9).fit(TRAIN)
+    model = NGramModel(order, 9).count(TRAIN)
     ids = VALID[:2200]
     reached = evaluate(model, ids, detail=True)
     assert reached.loss == pytest.approx(model.loss(ids), rel=1e-6)
@@ -47,7 +47,7 @@ def test_detail_of_an_ngram_model(order):
 
 @pytest.mark.parametrize("detail", [False, True])
 def test_rows_of_an_ngram_model_begin_anew(detail):
-    model = NGramModel(3, 9).fit(TRAIN)
+    model = NGramModel(3, 9).count(TRAIN)
     rows = [VALID[:40], VALID[40:42], VALID[42:90]]
     reached = evaluate(model, rows, detail=detail)
     losses = -np.concatenate([model.log_prob(row, start=1) for row in rows])
@@ -56,7 +56,7 @@ def test_rows_of_an_ngram_model_begin_anew(detail):
 
 
 def test_an_ngram_model_predicts_the_next_token_and_no_other():
-    model = NGramModel(3, 9).fit(TRAIN)
+    model = NGramModel(3, 9).count(TRAIN)
     with pytest.raises(ValueError, match="the target 5 in row 0, column 1 .*by the input 2"):
         evaluate(model, [([0, 1, 2], [1, 5, 3])])
     assert evaluate(model, [([0, 1, 2], [1, -100, 3])]).tokens == 2

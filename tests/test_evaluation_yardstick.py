@@ -12,7 +12,7 @@ CYCLE = np.arange(3000) % 5
 @pytest.mark.parametrize("ids", [CHAIN, CYCLE, RNG.integers(0, 4, 3000)])
 def test_the_order_is_the_best_up_to_where_one_more_does_not_help(ids):
     train, valid = ids[:2000], ids[2000:]
-    losses = [NGramModel(order, 5).fit(train).loss(valid) for order in range(1, 7)]
+    losses = [NGramModel(order, 5).count(train).loss(valid) for order in range(1, 7)]
     found = yardstick(train, valid, 5)
     falls = [after < before for before, after in zip(losses, losses[1:], strict=False)]
     expected = falls.index(False) + 1 if False in falls else 6
@@ -21,7 +21,7 @@ def test_the_order_is_the_best_up_to_where_one_more_does_not_help(ids):
 
 
 def test_a_fixed_order_is_taken():
-    expected = NGramModel(5, 5).fit(CHAIN[:2000]).loss(CHAIN[2000:])
+    expected = NGramModel(5, 5).count(CHAIN[:2000]).loss(CHAIN[2000:])
     assert yardstick(CHAIN[:2000], CHAIN[2000:], 5, order=5) == Yardstick(5, expected, 999)
 
 

@@ -15,7 +15,6 @@ from minilm import optim
 from minilm.optim import schedules
 from minilm.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau
 from minilm.optim.schedules import SCHEDULES, get_scheduler
-from minilm.training.schedule import warmup_cosine
 
 
 def first_rates(scheduler, steps: int) -> list[float]:
@@ -78,22 +77,15 @@ def test_one_cycle_rises_during_the_warm_up_to_the_optimizers_rates():
     assert rates[19] == pytest.approx(0.7) == max(rates)
 
 
-def test_cosine_with_min_lr_is_warmup_cosine_one_step_into_the_rise():
-    """The decay is the same; the rise of warmup_cosine has its values one step earlier."""
+def test_cosine_with_min_lr_ends_at_its_floor():
     total, rise, floor = 60, 6, 0.05
-    opt = optim.SGD([minilm.ones(1, requires_grad=True)], lr=1.0)
+    opt = optim.SGD([minilm.ones(1, requires_grad=True)], lr=2.0)
     scheduler = get_scheduler("cosine_with_min_lr", opt, rise, total, {"min_lr_rate": floor})
-    ours = first_rates(scheduler, total)
-    engine = [warmup_cosine(step, total, rise / total, floor) for step in range(total)]
-    assert ours[rise:] == pytest.approx(engine[rise:], rel=1e-14)
-    assert ours[1 : rise + 1] == engine[:rise]
-    assert ours[0] == 0
-
-
-def test_warmup_cosine_itself_is_a_function_of_the_step():
-    opt = optim.SGD([minilm.ones(1, requires_grad=True)], lr=0.5)
-    scheduler = LambdaLR(opt, lambda step: warmup_cosine(step, 30))
-    assert first_rates(scheduler, 30) == [0.5 * warmup_cosine(step, 30) for step in range(30)]
+    rates = first_rates(scheduler, total + 1)
+    assert rates[: rise + 1] == pytest.approx([2 * k / rise for k in range(rise + 1)])
+    middle = rise + (total - rise) // 2
+    assert rates[middle] == pytest.approx(2 * (1 + floor) / 2)
+    assert rates[total] == pytest.approx(2 * floor)
 
 
 @pytest.mark.parametrize("case", [*WARMUPS, ("one_cycle", 8, {})], ids=warmup_key)

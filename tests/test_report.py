@@ -3,11 +3,21 @@ from html.parser import HTMLParser
 import pytest
 
 from minilm.svg import Reference
-from minilm.training import EpochRecord, History
-from minilm.training.report import CURVE_POINTS, Report, _thinned
+from minilm.training import History
+from minilm.training.curves import CURVE_POINTS, thinned
+from minilm.training.report import Report
 
-RECORDS = [EpochRecord(k, 100 * k, 2 / k, 3 / k, 2.5, 1e-3, 12345.0, 9.0) for k in (1, 2, 3)]
-HISTORY = History(100, RECORDS, [4 - k / 100 for k in range(300)])
+
+def made_history(epochs: int = 3, steps: int = 100) -> History:
+    history = History(steps)
+    for k in range(1, epochs + 1):
+        for step in range(steps):
+            history.add_step(4 - (k * steps + step) / 100, 0.5, 1e-3, 10, 0.01)
+        history.add_record(k, steps * k, {"loss": 3 / k, "perplexity": 2.5})
+    return history
+
+
+HISTORY = made_history()
 
 
 def report(**changes) -> str:
@@ -75,7 +85,9 @@ def test_it_follows_the_readers_choice_of_light_and_dark():
 
 
 def test_a_run_cut_short_has_a_report_too():
-    history = History(100, [], [3.0, 2.0], interrupted=True)
+    history = History(100)
+    history.add_step(3.0, 0.5, 1e-3, 10, 0.01)
+    history.interrupted = True
     page = report(history=history, references=[], samples={})
     Outline(page)
     assert "<h2>Epochs" not in page
@@ -88,7 +100,7 @@ def test_a_report_is_written_as_utf8(tmp_path):
 
 
 def test_long_runs_are_thinned_to_means():
-    points = _thinned([float(k) for k in range(1000)], 100)
+    points = thinned([float(k) for k in range(1000)], 100)
     assert len(points) == CURVE_POINTS
     assert points[0] == (0.025, 2.0)
     assert points[-1][0] == pytest.approx(9.975)

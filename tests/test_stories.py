@@ -173,7 +173,7 @@ def test_counting_never_reaches_the_entropy(text, nats):
     number = {token: i for i, token in enumerate(sorted(set(tokens)))}
     ids = np.array([number[token] for token in tokens])
     losses = [
-        -NGramModel(order, len(number)).fit(ids[:first]).log_prob(ids, first).mean()
+        -NGramModel(order, len(number)).count(ids[:first]).log_prob(ids, first).mean()
         for order in range(1, 9)
     ]
     assert min(losses) == losses[4]  # a longer memory than of four words does not help to count
@@ -186,7 +186,7 @@ def test_counting_characters_never_reaches_the_entropy(text, nats):
     entropy = math.fsum(nats[start:]) / (len(text) - start)
     ids = np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.int64)
     for order in (6, 12, 24):
-        model = NGramModel(order, 128).fit(ids[:start])
+        model = NGramModel(order, 128).count(ids[:start])
         assert -model.log_prob(ids, start).mean() > 1.5 * entropy
 
 

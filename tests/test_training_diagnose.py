@@ -5,9 +5,14 @@ from training_helpers import CYCLE, Bigram, tiny_model
 
 import minilm
 from minilm import nn
-from minilm.training.diagnose import first_bad_tensor
+from minilm.models.base import read_on
+from minilm.training.diagnose import find_culprit
 
 IDS = CYCLE[None, :6]
+
+
+def first_bad_tensor(model, ids, state):
+    return find_culprit(model, lambda: read_on(model, ids, state)[0]).bad
 
 
 def test_all_is_well():
@@ -69,3 +74,15 @@ def test_then_gradients_from_the_loss_backwards():
         parameter = dict(model.named_parameters())[name]
         parameter.grad = minilm.tensor(np.full(parameter.shape, np.inf, np.float32))
     assert first_bad_tensor(model, IDS, None) == "the gradient of fc.weight"
+
+
+def test_the_last_clean_one_is_named_too():
+    model = tiny_model()
+    model.fc.bias.data[0] = math.inf
+    culprit = find_culprit(model, lambda: model(IDS))
+    assert culprit == ("the parameter fc.bias", "the parameter fc.weight")
+    assert str(culprit) == (
+        "first bad tensor: the parameter fc.bias; the last clean one: the parameter fc.weight"
+    )
+    model.embedding.weight.data[0] = math.nan
+    assert find_culprit(model, lambda: model(IDS)) == ("the parameter embedding.weight", None)

@@ -2,27 +2,29 @@ import math
 
 import numpy as np
 import pytest
-from training_helpers import CYCLE, Bigram, WithOutput, tiny_model
+from training_helpers import (
+    CYCLE,
+    At,
+    Bigram,
+    WithOutput,
+    interrupt,
+    same_weights,
+    tiny_engine,
+    tiny_model,
+    weights,
+)
 
 from minilm import nn
-from minilm.training import Callback, Engine, NonFiniteError, Settings, evaluate
-
-SETTINGS = Settings(epochs=4, batch_size=4, seq_len=10, lr=0.05)
-
-
-def engine(model=None, *callbacks, **changes) -> Engine:
-    settings = Settings(**{**vars(SETTINGS), **changes})
-    return Engine(model or tiny_model(), CYCLE[:500], CYCLE[500:], settings, callbacks)
+from minilm.data import DataLoader, StreamLoader, TokenDataset
+from minilm.training import NonFiniteError, TrainerCallback, TrainingArguments, evaluate
+from minilm.training.build import build_engine
 
 
-def weights(model) -> dict[str, np.ndarray]:
-    return {name: t.numpy().copy() for name, t in model.state_dict().items()}
-
-
-@pytest.mark.parametrize("model", [tiny_model("rnn"), tiny_model("lstm"), tiny_model("gru")])
-def test_it_learns(model):
-    history = engine(model).fit()
-    losses = [record.valid_loss for record in history.records]
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_it_learns(cell):
+    model = tiny_model(cell)
+    history = tiny_engine(model).run()
+    losses = history.history["val_loss"]
     assert len(losses) == 4
     assert losses[-1] < 0.1 < 1 < history.step_losses[0]
     assert not model.training
@@ -30,35 +32,36 @@ def test_it_learns(model):
 
 @pytest.mark.parametrize("kind", [Bigram, WithOutput])
 def test_models_without_state_learn_too(kind):
-    assert engine(kind(), lr=0.3).fit().records[-1].valid_loss < 0.1
+    history = tiny_engine(kind(), learning_rate=0.3).run()
+    assert history.history["val_loss"][-1] < 0.1
 
 
-def test_records_say_what_happened():
-    training = engine()
-    history = training.fit()
-    assert [record.epoch for record in history.records] == [1, 2, 3, 4]
-    assert [record.step for record in history.records] == [12, 24, 36, 48]
-    assert len(history.step_losses) == training.step == training.total_steps == 48
+def test_rows_say_what_happened():
+    engine = tiny_engine()
+    history = engine.run()
+    assert history.epoch == [1, 2, 3, 4]
+    assert history.history["step"] == [12, 24, 36, 48]
+    assert len(history.step_losses) == engine.state.global_step == engine.state.max_steps == 48
     last = history.records[-1]
-    assert last.train_loss == pytest.approx(np.mean(history.step_losses[-12:]))
-    assert last.valid_perplexity == pytest.approx(math.exp(last.valid_loss))
-    assert last.valid_loss == evaluate(training.model, CYCLE[500:], seq_len=10).loss
-    assert last.tokens_per_second > 0
+    assert last["loss"] == pytest.approx(np.mean(history.step_losses[-12:]))
+    assert last["val_perplexity"] == pytest.approx(math.exp(last["val_loss"]))
+    assert last["val_loss"] == evaluate(engine.model, CYCLE[500:]).loss
+    assert last["tokens_per_second"] > 0
+    assert last["learning_rate"] == 0.05
 
 
 def test_the_same_seed_gives_the_same_bits():
     def trained():
-        training = engine(tiny_model(dropout=0.2))  # which seeds dropout, too
-        return training.fit().step_losses, weights(training.model)
+        engine = tiny_engine(tiny_model(dropout=0.2))  # which seeds dropout, too
+        return engine.run().step_losses, weights(engine.model)
 
     (losses, first), (other_losses, second) = trained(), trained()
     assert losses == other_losses
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name])
+    assert same_weights(first, second)
 
 
 def test_another_seed_cuts_the_text_elsewhere():
-    assert engine(seed=0).fit().step_losses != engine(seed=1).fit().step_losses
+    assert tiny_engine(seed=0).run().step_losses != tiny_engine(seed=1).run().step_losses
 
 
 def test_the_state_is_carried_from_window_to_window():
@@ -69,92 +72,157 @@ def test_the_state_is_carried_from_window_to_window():
         model = tiny_model("gru")
         if forget:
             carrying = model.forward_with_state
-            model.forward_with_state = lambda x, state=None: carrying(x, None)
-        training = Engine(model, pattern, pattern[:200], Settings(30, 4, 2, 0.02))
-        return np.mean(training.fit().step_losses[-20:])
+            model.forward_with_state = lambda x, state=None, **k: carrying(x, None, **k)
+        args = TrainingArguments(
+            num_train_epochs=8, learning_rate=0.05, lr_scheduler_type="cosine", warmup_steps=0.05
+        )
+        engine = build_engine(model, StreamLoader(pattern, 4, 2), args)
+        return np.mean(engine.run().step_losses[-20:])
 
     assert reached(forget=False) < 0.6 * reached(forget=True)
 
 
-def test_the_best_weights_are_kept():
-    class Watch(Callback):
-        def __init__(self):
-            self.weights = []
-
-        def on_epoch_end(self, engine):
-            self.weights.append(weights(engine.model))
-
-    watch = Watch()
-    # Validated on text that goes the other way round: learning makes it worse.
-    training = Engine(tiny_model(), CYCLE, CYCLE[::-1], SETTINGS, [watch])
-    history = training.fit()
-    assert history.best is not history.records[-1]
-    best = watch.weights[history.best.epoch - 1]
-    for name, array in weights(training.model).items():
-        np.testing.assert_array_equal(array, best[name])
-
-
 def test_callbacks_hear_everything_in_order():
-    class Listen(Callback):
-        def __init__(self):
-            self.heard = []
+    class Listen(TrainerCallback):
+        heard: list = []
 
-        def on_train_begin(self, engine):
-            self.heard.append("begin")
+        def __getattribute__(self, name):
+            if name.startswith("on_"):
+                return lambda args, state, control, **more: self.heard.append(
+                    f"{name[3:]} {state.global_step}"
+                )
+            return super().__getattribute__(name)
 
-        def on_step_end(self, engine):
-            self.heard.append(engine.step)
+    tiny_engine(
+        None, Listen(), num_train_epochs=1, per_device_train_batch_size=16, logging_steps=2
+    ).run()
+    step = "step_begin {0};after_backward {0};after_clip {0};pre_optimizer_step {0}"
+    step += ";optimizer_step {0};step_end {1}"
+    assert Listen.heard == [
+        "init_end 0",
+        "train_begin 0",
+        "epoch_begin 0",
+        *step.format(0, 1).split(";"),
+        *step.format(1, 2).split(";"),
+        "log 2",
+        *step.format(2, 3).split(";"),
+        "epoch_end 3",
+        "log 3",  # of the evaluation
+        "evaluate 3",
+        "train_end 3",
+    ]
 
-        def on_epoch_end(self, engine):
-            self.heard.append(f"epoch {engine.history.records[-1].epoch}")
 
-        def on_train_end(self, engine):
-            self.heard.append("end")
+def test_events_have_what_they_promise():
+    seen = {}
 
-    listen = Listen()
-    engine(None, listen, epochs=2, batch_size=16).fit()
-    assert listen.heard == ["begin", 1, 2, 3, "epoch 1", 4, 5, 6, "epoch 2", "end"]
+    class Look(TrainerCallback):
+        def on_after_clip(self, args, state, control, *, grad_norm, optimizer, **kwargs):
+            seen["norm"] = grad_norm
+            grads = [p.grad.numpy().ravel() for g in optimizer.param_groups for p in g["params"]]
+            seen["clipped"] = float(np.linalg.norm(np.concatenate(grads)))
+
+        def on_evaluate(self, args, state, control, *, metrics, history, **kwargs):
+            seen["metrics"] = metrics
+
+        def on_log(self, args, state, control, *, logs, **kwargs):
+            seen.setdefault("logs", logs)
+
+    tiny_engine(None, Look(), num_train_epochs=1, max_grad_norm=0.01, logging_steps=5).run()
+    assert seen["norm"] > seen["clipped"] == pytest.approx(0.01, rel=1e-3)
+    assert set(seen["metrics"]) == {"eval_loss", "eval_perplexity"}
+    assert set(seen["logs"]) == {"loss", "grad_norm", "learning_rate", "epoch", "step"}
 
 
-class InterruptAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.weights = None
-        self.ended = False
+@pytest.mark.parametrize("wish", ["training", "epoch"])
+def test_a_callback_can_stop_the_run_or_the_pass(wish):
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 5:
+                setattr(control, f"should_{wish}_stop", True)
 
-    def on_step_end(self, engine):
-        if engine.step == self.step:
-            self.weights = weights(engine.model)
-            raise KeyboardInterrupt
-
-    def on_train_end(self, engine):
-        self.ended = True
+    engine = tiny_engine(None, Stop(), num_train_epochs=2)
+    history = engine.run()
+    assert engine.state.global_step == (5 if wish == "training" else 5 + 12)
+    assert history.epoch[0] == pytest.approx(5 / 12)
 
 
 def test_ctrl_c_keeps_what_was_trained():
-    interrupt = InterruptAt(step=17)
-    training = engine(None, interrupt)
-    history = training.fit()
+    seen = {}
+    engine = tiny_engine(
+        None,
+        At(17, lambda engine: seen.update(weights(engine.model))),
+        At(17, interrupt),
+    )
+    history = engine.run()
     assert history.interrupted
-    assert interrupt.ended
     assert len(history.records) == 1
     assert len(history.step_losses) == 17
-    for name, array in weights(training.model).items():
-        np.testing.assert_array_equal(array, interrupt.weights[name])
+    assert same_weights(weights(engine.model), seen)
 
 
-@pytest.mark.parametrize("place", ["embedding.weight", "rnn.weight_hh_l0", "fc.bias"])
-def test_a_bad_parameter_is_named_with_its_step(place):
-    class Break(Callback):
-        def on_step_end(self, engine):
-            if engine.step == 14:
-                dict(engine.model.named_parameters())[place].data[0] = math.nan
+def test_a_part_of_a_pass_and_a_number_of_steps():
+    assert len(tiny_engine(num_train_epochs=1.5).run().step_losses) == 18
+    assert len(tiny_engine(max_steps=7).run().step_losses) == 7
 
+
+# --- accumulation ---------------------------------------------------------------------------------
+
+
+def one_step(batches: int, accumulate: int, ignored: int) -> dict[str, np.ndarray]:
+    """Train one step on 8 windows, some targets of which do not count."""
+    inputs = np.random.default_rng(0).integers(0, 5, (8, 10))
+    targets = np.roll(inputs, -1, 1)
+    targets[3, :ignored] = -100
+    samples = list(zip(inputs, targets, strict=True))
+    args = TrainingArguments(
+        max_steps=1,
+        gradient_accumulation_steps=accumulate,
+        optim="sgd",
+        learning_rate=0.5,
+        lr_scheduler_type="constant",
+    )
+    model = tiny_model()
+    build_engine(model, DataLoader(samples, 8 // batches), args).run()
+    return weights(model)
+
+
+@pytest.mark.parametrize("ignored", [0, 7, 10])
+def test_accumulated_gradients_are_those_of_the_large_batch(ignored):
+    large, small = one_step(1, 1, ignored), one_step(4, 4, ignored)
+    for name, array in large.items():
+        np.testing.assert_allclose(small[name], array, rtol=2e-5, atol=1e-7)
+
+
+def test_a_last_group_that_is_not_full_makes_a_step_too():
+    engine = tiny_engine(gradient_accumulation_steps=5, num_train_epochs=1)
+    assert engine.run().history["step"] == [3]  # 5 + 5 + 2 windows
+
+
+# --- numbers that are none ------------------------------------------------------------------------
+
+
+def bad_weight(place: str):
+    def spoil(engine):
+        dict(engine.model.named_parameters())[place].data[0] = math.nan
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("place", "clean"),
+    [
+        ("rnn.weight_hh_l0", "the parameter rnn.weight_ih_l0"),
+        ("fc.bias", "the parameter fc.weight"),
+    ],
+)
+def test_a_bad_parameter_is_named_with_its_step_and_the_last_clean_one(place, clean):
     with pytest.raises(
         NonFiniteError,
-        match=rf"nan at step 15 \(epoch 2\); first bad tensor: the parameter {place}",
+        match=rf"nan at step 15 \(epoch 2\); first bad tensor: the parameter {place}; "
+        f"the last clean one: {clean}",
     ):
-        engine(None, Break()).fit()
+        tiny_engine(None, At(14, bad_weight(place))).run()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow
@@ -172,51 +240,40 @@ def test_a_bad_output_is_named():
             return x * 1e38 * 1e38 if self.training else x
 
     with pytest.raises(NonFiniteError, match="step 1 .*: the output of scale"):
-        engine(Overflow()).fit()
+        tiny_engine(Overflow()).run()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_bad_step_is_not_taken():
-    class Break(Callback):
-        def on_step_end(self, engine):
-            self.weights = weights(engine.model)
-            if engine.step == 3:
-                engine.model.forward_with_state = lambda x, state=None: (
-                    original(x, state)[0] * math.inf,
-                    state,
-                )
+    seen = {}
 
-    watch = Break()
-    model = tiny_model()
-    original = model.forward_with_state
+    def spoil(engine):
+        seen.update(weights(engine.model))
+        original = engine.model.forward_with_state
+        engine.model.forward_with_state = lambda x, state=None, **k: (
+            original(x, state, **k)[0] * math.inf,
+            state,
+        )
+
+    engine = tiny_engine(None, At(3, spoil))
     with pytest.raises(NonFiniteError, match="step 4"):
-        engine(model, watch).fit()
-    for name, array in weights(model).items():
-        np.testing.assert_array_equal(array, watch.weights[name])
+        engine.run()
+    assert same_weights(weights(engine.model), seen)
 
 
 def test_decay_is_for_matrices_only():
-    training = engine(weight_decay=0.5)
-    decayed, others = training.optimizer.param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
-    assert all(p.dim() == 2 for p in decayed["params"])
-    assert all(p.dim() == 1 for p in others["params"])
-
-
-def test_clipping_bounds_the_gradient():
-    class Norm(Callback):
-        norms: list[float] = []
-
-        def on_step_end(self, engine):
-            grads = [p.grad.numpy().ravel() for p in engine.parameters]
-            self.norms.append(float(np.linalg.norm(np.concatenate(grads))))
-
-    norm = Norm()
-    engine(None, norm, epochs=1, clip=0.01).fit()
-    assert max(norm.norms) == pytest.approx(0.01, rel=1e-3)
+    for group in tiny_engine(weight_decay=0.5).optimizer.param_groups:
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.5 if parameter.dim() > 1 else 0.0)
 
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_an_empty_validation_text_is_refused(length):
     with pytest.raises(ValueError, match=f"validation text has {length} tokens"):
-        Engine(tiny_model(), CYCLE, CYCLE[:length], SETTINGS)
+        tiny_engine(valid=CYCLE[:length])
+
+
+def test_a_loader_without_batches_is_refused():
+    loader = DataLoader(TokenDataset(CYCLE, 590), 64, drop_last=True)
+    with pytest.raises(ValueError, match="no batches"):
+        build_engine(tiny_model(), loader, TrainingArguments())

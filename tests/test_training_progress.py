@@ -1,8 +1,7 @@
 import io
 
-from training_helpers import CYCLE, tiny_model
+from training_helpers import tiny_engine
 
-from minilm.training import Engine, Settings
 from minilm.training.progress import Progress
 
 
@@ -14,8 +13,7 @@ class Terminal(io.StringIO):
 
 
 def run(file) -> str:
-    settings = Settings(epochs=2, batch_size=4, seq_len=10)
-    Engine(tiny_model(), CYCLE[:500], CYCLE[500:], settings, [Progress(file)]).fit()
+    tiny_engine(None, Progress(file), num_train_epochs=2).run()
     return file.getvalue()
 
 

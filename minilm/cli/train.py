@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minilm.cli.arguments import (
-    input_name,
     not_negative,
     number,
     positive,
@@ -19,13 +19,10 @@ from minilm.cli.arguments import (
     thread_count,
     whole,
 )
+from minilm.training.recipe import STORIES, Recipe
 from minilm.training.settings import Architecture, Settings
 
-if TYPE_CHECKING:
-    from minilm.training.corpus import Corpus
-
 HELP = "train a model on a text"
-STORIES = "stories"  # the name of the text that the package carries
 RUNS = Path("runs")
 
 # option, type, metavar, help; defaults are those of Architecture and Settings.
@@ -37,9 +34,16 @@ OPTIONS = (
     ("seq-len", positive_int, "N", "tokens that gradients flow through"),
     ("batch-size", positive_int, "N", "pieces of the text read side by side"),
     ("epochs", positive_int, "N", "passes over the text"),
-    ("lr", positive, "X", "highest learning rate, between a warm-up and half a cosine"),
-    ("weight-decay", not_negative, "X", "AdamW's, on matrices"),
+    ("optimizer", str, "NAME", "adamw, adam, sgd, rmsprop or adagrad"),
+    ("lr", positive, "X", "highest learning rate of the schedule"),
+    ("schedule", str, "NAME", "cosine after a warm-up, or linear, constant, one_cycle, ..."),
+    ("weight-decay", not_negative, "X", "of matrices"),
     ("clip", not_negative, "X", "largest norm of the gradients; 0 for any"),
+    ("accumulate", positive_int, "N", "windows whose gradients make one step"),
+    ("label-smoothing", number(float, 0, 0.99), "P", "share of a target spread over all tokens"),
+    ("ema", number(float, 0, 0.99999), "P", "keep an average of the weights that decays by this"),
+    ("patience", whole, "N", "stop after N epochs without improvement; 0 for never"),
+    ("save-steps", whole, "N", "steps from checkpoint to checkpoint; 0 for one an epoch"),
     ("seed", whole, "N", "the same seed trains the same model"),
 )
 
@@ -67,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(Settings, attribute, getattr(Architecture, attribute, None))
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=text, default=default)
     parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the run in this folder, exactly, as it began; alone, or with --data where "
+        "its text has moved",
+    )
+    parser.add_argument(
         "--threads", type=thread_count, metavar="N", help="without it, one for each processor"
     )
     parser.add_argument(
@@ -83,14 +93,9 @@ def run(args: argparse.Namespace) -> int:
         from minilm.runtime import set_num_threads
 
         set_num_threads(args.threads)
-    corpus, best_possible = _corpus(args)
-    training = Run(
-        corpus,
-        Architecture(**_chosen(args, Architecture)),
-        Settings(**_chosen(args, Settings)),
-        args.out or _new_folder(corpus, args.model),
-        best_possible,
-    )
+    recipe = _recipe(args)
+    folder = Path(args.resume) if args.resume else args.out or _new_folder(recipe)
+    training = Run(recipe, folder, resume=bool(args.resume), say=say)
     training.fit(Progress())
     result = {"folder": str(training.folder), **training.summary(), "passage": training.passage}
     if args.json:
@@ -100,23 +105,38 @@ def run(args: argparse.Namespace) -> int:
     steps = len(training.history.step_losses)
     say(f"saved in {training.folder}" if steps else "nothing was trained, nothing saved")
     if training.history.interrupted:
+        if steps:
+            say(f"go on with: minilm train --resume {training.folder}")
         raise KeyboardInterrupt
     return 0
 
 
-def _corpus(args: argparse.Namespace) -> tuple[Corpus, float | None]:
-    """Return the text to train on, and the loss of a perfect model of it if that is known."""
-    from minilm.training.corpus import make_corpus, source_loss
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """Return what is to be done: what the options say, or what the folder of a run says."""
+    if args.resume:
+        from minilm.training.recipe import load_recipe
 
-    if args.data is not None:
-        from minilm.data.text import read_text
+        _refuse_changes(args)
+        recipe = load_recipe(args.resume)
+        return dataclasses.replace(recipe, data=args.data) if args.data else recipe
+    return Recipe(
+        args.data or STORIES,
+        args.level or ("char" if args.data else "word"),
+        Architecture(**_chosen(args, Architecture)),
+        Settings(**_chosen(args, Settings)),
+    )
 
-        return make_corpus(read_text(args.data), args.level or "char", input_name(args.data)), None
-    from minilm.data.stories import stories
 
-    text = stories()
-    corpus = make_corpus(text, args.level or "word", STORIES)
-    return corpus, source_loss(corpus, text)
+def _refuse_changes(args: argparse.Namespace) -> None:
+    """Raise if an option would change a run that goes on."""
+    defaults = {**vars(Architecture()), **vars(Settings()), "level": None, "out": None}
+    changed = [name for name, value in defaults.items() if getattr(args, name) != value]
+    if changed:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+        raise ValueError(
+            f"--resume goes on with a run as it began, so {options} cannot be given: leave out, or "
+            "begin a new run"
+        )
 
 
 def _chosen(args: argparse.Namespace, kind: type) -> dict[str, Any]:
@@ -124,10 +144,10 @@ def _chosen(args: argparse.Namespace, kind: type) -> dict[str, Any]:
     return {field.name: getattr(args, field.name) for field in fields(kind)}
 
 
-def _new_folder(corpus: Corpus, model: str) -> Path:
+def _new_folder(recipe: Recipe) -> Path:
     """Name a folder after the run; a trained model is never written over unasked."""
-    stem = Path(corpus.name).stem.replace(" ", "-")
-    name = f"{stem}-{corpus.level}-{model}"
+    stem = Path(recipe.name).stem.replace(" ", "-")
+    name = f"{stem}-{recipe.level}-{recipe.architecture.model}"
     names = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
     return next(folder for folder in (RUNS / name for name in names) if _is_free(folder))
 

@@ -214,7 +214,12 @@ class StreamLoader:
         dict
             Numbers only. With them the settings that say which windows there are.
         """
-        return {"pass": self._pass, "windows": self._windows, **self._settings()}
+        return {
+            "pass": self._pass,
+            "windows": self._windows,
+            "seed": self.seed,
+            **self._settings(),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called: the next pass is the rest of the one it stood in.
@@ -226,7 +231,7 @@ class StreamLoader:
         ValueError
             If the state is of another stream, such as one of another length.
         """
-        same_settings("StreamLoader", state_dict, self._settings(), ("pass", "windows"))
+        same_settings("StreamLoader", state_dict, self._settings(), ("pass", "windows", "seed"))
         number, windows = int(state_dict["pass"]), int(state_dict["windows"])
         if number < 0 or not 0 <= windows <= self.steps:
             raise ValueError(
@@ -234,6 +239,7 @@ class StreamLoader:
                 f"where a pass has between 0 and {self.steps}"
             )
         self._pass, self._windows, self._resumed = number, windows, True
+        self.seed = int(state_dict["seed"])
 
     def end_pass(self) -> None:
         """Leave the pass before its end, so that `state_dict` stands at the start of the next."""
@@ -245,7 +251,6 @@ class StreamLoader:
             "lanes": self.lanes,
             "k1": self.k1,
             "k2": self.k2,
-            "seed": self.seed,
             "shuffle_offset": self.shuffle_offset,
             "document_start": self.document_start,
             "documents": None if self.document_starts is None else len(self.document_starts),

@@ -160,6 +160,34 @@ class LanguageModel(nn.Module):
             eos_token_id=eos_token_id,
         )
 
+    def fit(
+        self,
+        train: Any,
+        validation_data: Any = None,
+        epochs: float = 1,
+        batch_size: int = 32,
+        optimizer: Any = "adamw",
+        lr: float = 1e-3,
+        callbacks: Any = (),
+        verbose: str | int = "auto",
+        **arguments: Any,
+    ) -> Any:
+        """Train the model; see :func:`minilm.training.fit`, which returns a ``History``."""
+        from minilm.training.fit import fit
+
+        return fit(
+            self,
+            train,
+            validation_data,
+            epochs,
+            batch_size,
+            optimizer,
+            lr,
+            callbacks,
+            verbose,
+            **arguments,
+        )
+
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
         """Save into a folder; see :func:`minilm.models.folder.save_pretrained`."""
         from minilm.models.folder import save_pretrained

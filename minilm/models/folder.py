@@ -57,10 +57,18 @@ def save_pretrained(
     OSError
         If a file cannot be written.
     """
-    from safetensors.numpy import save as to_bytes
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    files = pretrained_files(model, tokenizer, training)
+    atomic_write_all({folder / name: _writer(data) for name, data in files.items()})
+
+
+def pretrained_files(
+    model: LanguageModel,
+    tokenizer: Tokenizer | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
+    """Return the files of a model's folder, by name; see :func:`save_pretrained`."""
     config: dict[str, Any] = {
         "model_type": model.model_type,
         "architectures": [type(model).__name__],
@@ -68,19 +76,23 @@ def save_pretrained(
     }
     if training is not None:
         config["training"] = dict(training)
+    files = {CONFIG: to_json(config).encode("utf-8"), WEIGHTS: weight_bytes(model)}
+    if tokenizer is not None:
+        files[TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
+    return files
+
+
+def weight_bytes(model: Any) -> bytes:
+    """Return a module's ``state_dict`` as a safetensors file."""
+    from safetensors.numpy import save as to_bytes
+
     shared = _shared_names(model)
     arrays = {
         name: np.ascontiguousarray(tensor.numpy())
         for name, tensor in model.state_dict().items()
         if name not in shared
     }
-    files = {
-        folder / CONFIG: to_json(config).encode("utf-8"),
-        folder / WEIGHTS: to_bytes(arrays, metadata={"format": "pt", **shared}),
-    }
-    if tokenizer is not None:
-        files[folder / TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
-    atomic_write_all({path: _writer(data) for path, data in files.items()})
+    return to_bytes(arrays, metadata={"format": "pt", **shared})
 
 
 def _writer(data: bytes) -> Callable[[BinaryIO], object]:
@@ -107,10 +119,23 @@ def from_pretrained(folder: str | Path) -> LanguageModel:
     """
     path = Path(folder)
     model = _build(read_config(path), path / CONFIG)
-    weights = _read_weights(path / WEIGHTS)
-    _fill_in_shared(weights, _shared_names(model), path / WEIGHTS)
-    _load_weights(model, weights, path / WEIGHTS)
+    load_weights(model, path / WEIGHTS)
     return model.eval()
+
+
+def load_weights(model: Any, path: str | Path) -> None:
+    """Give a model the weights of a safetensors file; a shared one may have any of its names.
+
+    Raises
+    ------
+    FolderError
+        If the file is missing or damaged, or does not fit the model; then all names that are
+        missing, unexpected or of another shape are listed.
+    """
+    path = Path(path)
+    weights = _read_weights(path)
+    _fill_in_shared(weights, _shared_names(model), path)
+    _load_weights(model, weights, path)
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:

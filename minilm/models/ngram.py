@@ -42,7 +42,7 @@ class NGramModel:
 
     Examples
     --------
-    >>> model = NGramModel(order=2, vocab_size=3).fit([0, 1, 0, 1, 0, 2])
+    >>> model = NGramModel(order=2, vocab_size=3).count([0, 1, 0, 1, 0, 2])
     >>> model.distribution([0]).round(3)
     array([0.178, 0.533, 0.289])
     >>> model.generate([0], max_new_tokens=4, temperature=0).tolist()
@@ -51,7 +51,7 @@ class NGramModel:
 
     def __init__(self, order: int, vocab_size: int) -> None:
         self._counts = _core.NGram(order, vocab_size)
-        self._fitted = False
+        self._counted = False
 
     @property
     def order(self) -> int:
@@ -63,7 +63,7 @@ class NGramModel:
         """Number of different tokens."""
         return self._counts.vocab_size
 
-    def fit(self, ids: Any) -> Self:
+    def count(self, ids: Any) -> Self:
         """Count the n-grams of a text, in place of what was counted before.
 
         Parameters
@@ -87,10 +87,34 @@ class NGramModel:
         """
         ids = _checked_ids(ids)
         if not ids.size:
-            raise ValueError("fit: the text is empty, so there is nothing to count")
+            raise ValueError("count: the text is empty, so there is nothing to count")
         self._counts.fit(ids)
-        self._fitted = True
+        self._counted = True
         return self
+
+    def fit(self, train: Any, validation_data: Any = None, **ignored: Any) -> Any:
+        """Count the n-grams of a text, as other models learn from it; see `LanguageModel.fit`.
+
+        One pass finds all there is, so further arguments (`epochs`, `lr`, ...) change nothing.
+
+        Parameters
+        ----------
+        train, validation_data : Tensor, ndarray or sequence of int
+            Token ids ``(time,)``.
+
+        Returns
+        -------
+        History
+            One row: ``loss`` and, with validation data, ``val_loss``, nats a token.
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            As for `count`.
+        """
+        from minilm.training.fit import fit_by_counting
+
+        return fit_by_counting(self, train, validation_data)
 
     def log_prob(self, ids: Any, start: int = 0) -> np.ndarray:
         """Return the log probability of each token of a text, given those before it.
@@ -110,11 +134,11 @@ class NGramModel:
         Raises
         ------
         RuntimeError
-            If the model has not been fitted.
+            If the model has counted nothing yet.
         IndexError, TypeError, ValueError
-            As for `fit`.
+            As for `count`.
         """
-        self._require_fit()
+        self._require_counts()
         return self._counts.log_prob(_checked_ids(ids), start)
 
     def loss(self, ids: Any) -> float:
@@ -131,9 +155,9 @@ class NGramModel:
         Raises
         ------
         RuntimeError
-            If the model has not been fitted.
+            If the model has counted nothing yet.
         IndexError, TypeError, ValueError
-            As for `fit`.
+            As for `count`.
         """
         ids = _checked_ids(ids)
         if ids.size < 2:
@@ -160,11 +184,11 @@ class NGramModel:
         Raises
         ------
         RuntimeError
-            If the model has not been fitted.
+            If the model has counted nothing yet.
         IndexError, TypeError, ValueError
-            As for `fit`.
+            As for `count`.
         """
-        self._require_fit()
+        self._require_counts()
         return self._counts.distribution(_checked_ids(context))
 
     def generate(
@@ -197,9 +221,9 @@ class NGramModel:
         Raises
         ------
         RuntimeError
-            If the model has not been fitted.
+            If the model has counted nothing yet.
         IndexError, TypeError, ValueError
-            As for `fit`, and if an option is out of range.
+            As for `count`, and if an option is out of range.
         """
         prompt = _checked_ids(ids)
         if max_new_tokens < 0:
@@ -216,9 +240,9 @@ class NGramModel:
             )
         return Tensor(text)
 
-    def _require_fit(self) -> None:
-        if not self._fitted:
-            raise RuntimeError("this NGramModel has counted nothing yet: call fit(ids) first")
+    def _require_counts(self) -> None:
+        if not self._counted:
+            raise RuntimeError("this NGramModel has counted nothing yet: call count(ids) first")
 
     def __repr__(self) -> str:
         return f"NGramModel(order={self.order}, vocab_size={self.vocab_size})"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minilm.grad_mode import no_grad
-from minilm.models.base import read_on
 from minilm.tensor import Tensor
 
 
@@ -17,43 +17,90 @@ class NonFiniteError(ArithmeticError):
     """The loss or a gradient is NaN or infinite; the message says which step and tensor."""
 
 
-def first_bad_tensor(model: Any, inputs: Any, state: Any) -> str | None:
-    """Name the first tensor, in the order of computation, that is NaN or infinite.
+class Culprit(NamedTuple):
+    """Where numbers went wrong.
+
+    Attributes
+    ----------
+    bad : str or None
+        The first tensor, in the order of computation, that is NaN or infinite.
+    clean : str or None
+        The last one before it.
+    """
+
+    bad: str | None
+    clean: str | None
+
+    def __str__(self) -> str:
+        clean = f"; the last clean one: {self.clean}" if self.clean else ""
+        return f"first bad tensor: {self.bad or 'the loss itself'}{clean}"
+
+
+def find_culprit(model: Any, forward: Callable[[], object]) -> Culprit:
+    """Find the first tensor, in the order of computation, that is NaN or infinite.
 
     Parameters
     ----------
     model : nn.Module
         As it was when the loss went wrong, gradients included.
-    inputs : Tensor or ndarray of int
-        The ids it had read, ``(batch, time)``.
-    state : object
-        The state it had read them from.
+    forward : callable
+        Runs the model as it was run then.
 
     Returns
     -------
-    str or None
-        A parameter, the output of a module, or a gradient; None if all are finite.
+    Culprit
+        A parameter, the output of a module, or a gradient; ``bad`` is None if all are finite.
     """
+    clean = None
+    for name, is_finite in _in_order(model, forward):
+        if not is_finite:
+            return Culprit(name, clean)
+        clean = name
+    return Culprit(None, clean)
+
+
+def refuse_non_finite(
+    model: Any, forward: Callable[[], object], loss: float, norm: float, where: str, advice: str
+) -> None:
+    """Raise NonFiniteError unless loss and gradient norm are finite.
+
+    Parameters
+    ----------
+    model, forward
+        As for `find_culprit`.
+    loss, norm : float
+        To check.
+    where : str
+        Which step it was.
+    advice : str
+        What is likely the cause.
+    """
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
+    culprit = find_culprit(model, forward)
+    raise NonFiniteError(f"{what} at {where}; {culprit}. Likely {advice}")
+
+
+def _in_order(model: Any, forward: Callable[[], object]) -> Iterator[tuple[str, bool]]:
+    """Name tensors in the order of computation, and tell whether each is finite."""
     for name, parameter in model.named_parameters():
-        if not _finite(parameter):
-            return f"the parameter {name}"
-    found: list[str] = []
-    with _watched(model, found), no_grad():
-        logits, _ = read_on(model, inputs, state)
-    if found:
-        return f"the output of {found[0]}"
-    if not _finite(logits):
-        return "the logits"
+        yield f"the parameter {name}", _finite(parameter)
+    outputs: list[tuple[str, bool]] = []
+    with _watched(model, outputs), no_grad():
+        result = forward()
+    for name, is_finite in outputs:
+        yield f"the output of {name}", is_finite
+    yield "the logits", _finite(result)
     # Gradients arrive from the loss backwards, the last layer's first.
     for name, parameter in reversed(list(model.named_parameters())):
-        if parameter.grad is not None and not _finite(parameter.grad):
-            return f"the gradient of {name}"
-    return None
+        if parameter.grad is not None:
+            yield f"the gradient of {name}", _finite(parameter.grad)
 
 
 @contextmanager
-def _watched(model: Any, found: list[str]) -> Iterator[None]:
-    """Note in `found` the modules whose outputs are not finite, parts before their wholes."""
+def _watched(model: Any, outputs: list[tuple[str, bool]]) -> Iterator[None]:
+    """Note in `outputs` whether what modules return is finite, parts before their wholes."""
     modules = dict(model.named_modules())
 
     def watch(name: str, module: Any) -> None:
@@ -61,8 +108,7 @@ def _watched(model: Any, found: list[str]) -> Iterator[None]:
 
         def watching(*args: Any, **kwargs: Any) -> Any:
             output = forward(*args, **kwargs)
-            if not _finite(output):
-                found.append(name or type(module).__name__)
+            outputs.append((name or type(module).__name__, _finite(output)))
             return output
 
         module.forward = watching
@@ -79,4 +125,5 @@ def _watched(model: Any, found: list[str]) -> Iterator[None]:
 def _finite(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(_finite(part) for part in value)
+    value = getattr(value, "logits", value)
     return not isinstance(value, Tensor) or bool(np.isfinite(value.detach().numpy()).all())

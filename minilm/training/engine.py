@@ -1,194 +1,334 @@
-"""Training a language model on one long text: what the command line uses."""
+"""The training loop: the one that `fit`, `Trainer` and the command line share."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
-import numpy as np
-
-import minilm.nn.functional as F
-from minilm import optim
-from minilm.data.stream import StreamLoader
-from minilm.evaluation import evaluate, perplexity
-from minilm.models.base import read_on
+from minilm.models.base import LanguageModel
 from minilm.nn.utils import clip_grad_norm_
-from minilm.training.callback import Callback
-from minilm.training.diagnose import NonFiniteError, first_bad_tensor
-from minilm.training.history import EpochRecord, History
+from minilm.optim.lr_scheduler import ReduceLROnPlateau
+from minilm.training.arguments import TrainingArguments
+from minilm.training.batch import batch_loss, count_targets
+from minilm.training.callback import CallbackList, TrainerControl, TrainerState
+from minilm.training.checkpoint import Checkpoint, CheckpointFolder
+from minilm.training.diagnose import NonFiniteError, refuse_non_finite
+from minilm.training.flow import Flow, steps_of
+from minilm.training.history import History
 from minilm.training.interrupt import InterruptFlag, interrupt_deferred
-from minilm.training.schedule import warmup_cosine
-from minilm.training.settings import Settings
+from minilm.training.snapshot import load_snapshot, take_snapshot
+
+Validate = Callable[[Callable[[], object]], dict[str, float]]
 
 
 class Engine:
-    """Train a model, validate it after each epoch, and keep the best weights.
+    """Train a model over the batches of a loader, and keep all that it takes to go on.
+
+    Where the loop stands is in attributes that a checkpoint holds, and what comes next follows
+    from them alone: a run that goes on from a checkpoint does what the run that wrote it did.
 
     Parameters
     ----------
     model : nn.Module
         Maps ids ``(batch, time)`` to logits, or to an output with ``.logits``. Where it has
-        ``forward_with_state``, its state is carried from window to window.
-    train_ids, valid_ids : ndarray of int
-        Two streams of token ids ``(tokens,)``.
-    settings : Settings
+        ``forward_with_state`` and the loader gives a stream, its state is carried along.
+    loader : DataLoader or StreamLoader
+        Gives the batches of a pass, and has ``state_dict`` and ``load_state_dict``.
+    args : TrainingArguments
         How to train.
-    callbacks : sequence of Callback
+    optimizer : optim.Optimizer
+        Holds the model's parameters.
+    scheduler : optim.lr_scheduler.LRScheduler, optional
+        Moves on after each step; a ``ReduceLROnPlateau`` after each evaluation.
+    validate : callable, optional
+        Returns metrics by name, ``loss`` among them; is given a function to call now and then,
+        whose exceptions end it.
+    callbacks : sequence of TrainerCallback
         Told what happens, in this order.
+    checkpoints : CheckpointFolder, optional
+        Where checkpoints go.
+    average : optim.swa_utils.AveragedModel, optional
+        Takes in the weights after each step, is what is validated, and what the model is left
+        with.
 
     Attributes
     ----------
+    state : TrainerState
+    control : TrainerControl
     history : History
         What was measured so far.
-    epoch, step : int
-        The current epoch and the steps done, both from 1 once training runs.
-    total_steps, tokens_per_step : int
-        Known from the start.
-
-    Raises
-    ------
-    ValueError
-        If the training text is too short for one window, or the validation text has fewer than
-        two tokens.
+    in_pass : bool
+        Whether a pass over the data has begun and not ended.
+    passes, pass_steps, ended_at : int
+        Passes that ended, steps of the one that has not, and the step when ``on_epoch_end`` was
+        last told.
+    carried : object
+        The model's state, between two windows of a stream.
     """
 
     def __init__(
         self,
         model: Any,
-        train_ids: np.ndarray,
-        valid_ids: np.ndarray,
-        settings: Settings,
-        callbacks: Sequence[Callback] = (),
+        loader: Any,
+        args: TrainingArguments,
+        optimizer: Any,
+        scheduler: Any = None,
+        validate: Validate | None = None,
+        callbacks: Sequence[Any] = (),
+        checkpoints: CheckpointFolder | None = None,
+        average: Any = None,
     ) -> None:
         self.model = model
-        self.settings = settings
-        self.loader = StreamLoader(
-            train_ids, settings.batch_size, settings.seq_len, seed=settings.seed
+        self.average = average
+        self.loader = loader
+        self.args = args
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.checkpoints = checkpoints
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.steps_per_epoch, max_steps = steps_of(loader, args)
+        self.state = TrainerState(
+            max_steps=max_steps,
+            num_train_epochs=-(-max_steps // self.steps_per_epoch),
+            train_batch_size=args.per_device_train_batch_size,
         )
-        if len(valid_ids) < 2:
-            raise ValueError(f"the validation text has {len(valid_ids)} tokens, at least 2 needed")
-        self.valid_ids = valid_ids
-        self.callbacks = tuple(callbacks)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = optim.AdamW(
-            _decay_groups(self.parameters, settings.weight_decay), lr=settings.lr
-        )
-        self.history = History(steps_per_epoch=len(self.loader))
-        self.epoch = self.step = 0
-        self.tokens_per_step = self.loader.lanes * settings.seq_len
-        self.total_steps = settings.epochs * len(self.loader)
+        self.control = TrainerControl()
+        self.history = History(self.steps_per_epoch)
+        self.carried: Any = None
+        self.in_pass = False
+        self.passes = self.pass_steps = self.ended_at = 0
+        self._in_step = False  # then the state is of no moment to go on from
+        self._validate = validate
         self._interrupt = InterruptFlag()
-        self._best: dict[str, np.ndarray] | None = None
+        self._callbacks = CallbackList([Flow(), *callbacks])
+        self._tell("on_init_end")
 
-    def fit(self) -> History:
+    @property
+    def callbacks(self) -> CallbackList:
+        """All callbacks, that which decides when to log, evaluate and save first."""
+        return self._callbacks
+
+    def run(self) -> History:
         """Train to the end, or until Ctrl-C.
-
-        The model is left with the weights of the epoch that validated best; where that is the
-        last one validated, with the newest weights.
 
         Returns
         -------
         History
-            Its ``interrupted`` tells whether Ctrl-C ended the run.
+            Its ``interrupted`` tells whether Ctrl-C ended the run; a checkpoint of that moment
+            was then written, where checkpoints are.
 
         Raises
         ------
         NonFiniteError
-            If a loss or a gradient is NaN or infinite. The weights are then those of the last
-            step before.
+            If a loss or a gradient is NaN or infinite. The step is not taken.
         """
-        self._started = time.perf_counter()
+        self.history.interrupted = False
+        self.history.start_clock()
         try:
             self._tell("on_train_begin")
             with self._interrupt:
-                while self.epoch < self.settings.epochs:
-                    self.epoch += 1
+                self._attend()  # to what an interrupted run had left to do
+                while not self._done() or self._is_end_due():
                     self._run_epoch()
-                    self._interrupt.check()
         except KeyboardInterrupt:
             self.history.interrupted = True
+            if not (self._in_step or self._interrupt.urgent):
+                self.save()
         finally:
+            self.history.stop_clock()
             self.model.eval()
             self._tell("on_train_end")
-        if self._best is not None and self.history.best is not self.history.records[-1]:
-            self.model.load_state_dict(self._best)
         return self.history
 
+    def _done(self) -> bool:
+        return (
+            self.control.should_training_stop
+            or self.state.global_step >= self.state.max_steps
+            or self.passes >= self.state.num_train_epochs
+        )
+
+    def _is_end_due(self) -> bool:
+        """Tell whether a run was interrupted between its last step and the end of the pass."""
+        return self.in_pass and self.ended_at < self.state.global_step
+
     def _run_epoch(self) -> None:
-        started = time.perf_counter()
+        if not self.in_pass:
+            self.in_pass, self.pass_steps, self.carried = True, 0, None
+            self._tell("on_epoch_begin")
+        batches = iter(self.loader)
         self.model.train()
-        state = None
-        for inputs, targets in self.loader:
-            state = self._run_step(inputs, targets, state)
-            self._tell("on_step_end")
+        while not (self._done() or self.control.should_epoch_stop):
             self._interrupt.check()
-        seconds = time.perf_counter() - started
-        valid_loss = evaluate(
-            self.model,
-            self.valid_ids,
-            seq_len=self.settings.seq_len,
-            on_window=self._interrupt.check,
-        ).loss
-        if not math.isfinite(valid_loss):
-            raise NonFiniteError(f"the validation loss is {valid_loss} after step {self.step}")
-        steps = len(self.loader)
-        self.history.records.append(
-            EpochRecord(
-                epoch=self.epoch,
-                step=self.step,
-                train_loss=math.fsum(self.history.step_losses[-steps:]) / steps,
-                valid_loss=valid_loss,
-                valid_perplexity=perplexity(valid_loss),
-                learning_rate=self.optimizer.param_groups[0]["lr"],
-                tokens_per_second=steps * self.tokens_per_step / seconds,
-                seconds=time.perf_counter() - self._started,
-            )
-        )
-        if self.history.best is self.history.records[-1]:
-            self._best = {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
+            self._in_step = True
+            group = list(islice(batches, self.args.gradient_accumulation_steps))
+            if group:
+                self._tell("on_step_begin")
+                self._run_step(group)
+            self._in_step = False
+            if not group:
+                break
+            self._tell("on_step_end")
+            self._attend()
+        self._end_pass()
         self._tell("on_epoch_end")
+        self._attend()
 
-    def _run_step(self, inputs: np.ndarray, targets: np.ndarray, state: Any) -> Any:
-        """Do one step, and return the state to go on from."""
-        logits, next_state = read_on(self.model, inputs, state)
-        loss = F.cross_entropy(logits.transpose(1, 2), targets)
+    def _end_pass(self) -> None:
+        """Count the pass, unless the run was stopped in its midst and may go on there."""
+        self.ended_at = self.state.global_step
+        if self.pass_steps >= self.steps_per_epoch or self.control.should_epoch_stop:
+            self.loader.end_pass()
+            self.in_pass = self.control.should_epoch_stop = False
+            self.passes += 1
+
+    def _run_step(self, group: Sequence[Any]) -> None:
+        """Take one step on the batches of a group, every target of which counts the same."""
+        started = time.perf_counter()
+        counts = [count_targets(batch) for batch in group]
+        tokens = sum(counts)
         self.optimizer.zero_grad()
-        loss.backward()
-        norm = clip_grad_norm_(self.parameters, self.settings.clip or math.inf).item()
-        self._check_finite(loss.item(), norm, inputs, state)
-        factor = warmup_cosine(self.step, self.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.lr * factor
+        carried, loss = self.carried, 0.0
+        for number, (batch, count) in enumerate(zip(group, counts, strict=True), start=1):
+            loss += self._backward(batch, count / max(tokens, 1))
+            if number < len(group):
+                self._tell("on_substep_end")
+        self._tell("on_after_backward")
+        norm = clip_grad_norm_(self.parameters, self.args.max_grad_norm or math.inf).item()
+        self._refuse_non_finite(loss, norm, group[0], carried)
+        self._tell("on_after_clip", grad_norm=norm)
         with interrupt_deferred():
+            self._tell("on_pre_optimizer_step")
+            lr = self.optimizer.param_groups[0]["lr"]
             self.optimizer.step()
-            self.step += 1
-            self.history.step_losses.append(loss.item())
-        return next_state
+            if self.average is not None:
+                self.average.update_parameters(self.model)
+            self._tell("on_optimizer_step")
+            if self.scheduler is not None and not self._on_plateau:
+                self.scheduler.step()
+            self.state.global_step += 1
+            self.pass_steps += 1
+            self.state.epoch = self.passes + self.pass_steps / self.steps_per_epoch
+            self.state.num_input_tokens_seen += tokens
+            self.history.add_step(loss, norm, lr, tokens, time.perf_counter() - started)
 
-    def _check_finite(self, loss: float, norm: float, inputs: np.ndarray, state: Any) -> None:
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
-        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
-        culprit = first_bad_tensor(self.model, inputs, state) or "the loss itself"
-        raise NonFiniteError(
-            f"{what} at step {self.step + 1} (epoch {self.epoch}); first bad tensor: {culprit}. "
-            f"Likely the learning rate {self.settings.lr:g} is too high, or gradients are not "
-            "clipped"
+    def _backward(self, batch: Any, share: float) -> float:
+        """Add a batch's gradients, as its `share` of the step's; return that share of the loss."""
+        smoothing = self.args.label_smoothing_factor
+        loss, self.carried = batch_loss(self.model, batch, self.carried, smoothing)
+        penalty = self.model.penalty() if isinstance(self.model, LanguageModel) else None
+        total = loss if penalty is None else loss + penalty
+        (total if share == 1 else total * share).backward()
+        return float(loss.item()) * share
+
+    def _refuse_non_finite(self, loss: float, norm: float, batch: Any, carried: Any) -> None:
+        state = self.state
+        refuse_non_finite(
+            self.model,
+            lambda: batch_loss(self.model, batch, carried),
+            loss,
+            norm,
+            f"step {state.global_step + 1} (epoch {self.passes + 1})",
+            f"the learning rate {self.optimizer.param_groups[0]['lr']:g} is too high, or "
+            "gradients are not clipped",
         )
 
-    def _tell(self, event: str) -> None:
-        for callback in self.callbacks:
-            getattr(callback, event)(self)
+    @property
+    def _on_plateau(self) -> bool:
+        return isinstance(self.scheduler, ReduceLROnPlateau)
 
+    # --- between steps ----------------------------------------------------------------------------
 
-def _decay_groups(parameters: list[Any], weight_decay: float) -> list[dict[str, Any]]:
-    """Split parameters into matrices, which decay, and the rest, which do not."""
-    decayed = [p for p in parameters if p.dim() > 1]
-    others = [p for p in parameters if p.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    def _attend(self) -> None:
+        """Log, evaluate and save, as far as the control asks for it."""
+        if self.control.should_log:
+            self.log(self.history.since_last_log())
+            self.control.should_log = False
+        if self.control.should_evaluate:
+            self.evaluate()
+            self.control.should_evaluate = False
+        if self.control.should_save:
+            self.control.should_save = False
+            self.save()
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Give the model its averaged weights inside the block, where an average is kept."""
+        if self.average is None:
+            yield
+            return
+        with self.average.swapped_in(self.model):
+            yield
+
+    def log(self, logs: dict[str, Any]) -> None:
+        """Add figures to the run's log, and tell the callbacks."""
+        entry = {**logs, "epoch": self.state.epoch, "step": self.state.global_step}
+        self.state.log_history.append(entry)
+        self._tell("on_log", logs=entry)
+
+    def evaluate(self) -> dict[str, float]:
+        """Measure the model as it is, and add a row to the history.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss is NaN or infinite.
+        """
+        metrics: dict[str, float] = {}
+        if self._validate is not None:
+            with self.averaged_weights():
+                metrics = self._validate(self._interrupt.check)
+            loss = metrics.get("loss", 0.0)
+            if not math.isfinite(loss):
+                step = self.state.global_step
+                raise NonFiniteError(f"the validation loss is {loss} after step {step}")
+            self.log({f"eval_{name}": value for name, value in metrics.items()})
+        self.history.add_record(self.state.epoch, self.state.global_step, metrics)
+        if metrics and self._on_plateau:
+            self.scheduler.step(metrics["loss"])
+        self._tell("on_evaluate", metrics={f"eval_{k}": value for k, value in metrics.items()})
+        self.model.train()
+        return metrics
+
+    def save(self) -> None:
+        """Write a checkpoint, from which a run goes on as this one does.
+
+        Before the first step there is nothing to save.
+        """
+        if self.checkpoints is None or not self.state.global_step:
+            return
+        step = self.state.global_step
+        if self.state.best_global_step == step:
+            self.state.best_model_checkpoint = str(self.checkpoints.path_of(step))
+        with interrupt_deferred():
+            folder = self.checkpoints.write(self.model, take_snapshot(self), self.state)
+        self._tell("on_save", checkpoint=folder)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take over what a checkpoint holds; the next `run` goes on from there.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it is of another kind of run.
+        """
+        checkpoint.load_weights(self.model)
+        load_snapshot(self, checkpoint.snapshot)
+
+    def _tell(self, event: str, **more: Any) -> None:
+        self._callbacks.tell(
+            event,
+            self.args,
+            self.state,
+            self.control,
+            engine=self,
+            model=self.model,
+            optimizer=self.optimizer,
+            lr_scheduler=self.scheduler,
+            train_dataloader=self.loader,
+            history=self.history,
+            **more,
+        )

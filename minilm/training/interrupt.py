@@ -44,26 +44,35 @@ class InterruptFlag:
 
     An exception that a signal raises wherever Python happens to be can be lost: while a generator
     is closed, in a weak reference's callback, under somebody's lock. A second Ctrl-C does not wait.
-    Other threads never see Ctrl-C, so there it does nothing.
+    A polite ``kill`` (SIGTERM, as job schedulers send before the one that nothing survives) counts
+    as Ctrl-C. Other threads never see signals, so there it does nothing.
+
+    Attributes
+    ----------
+    urgent : bool
+        Whether a second one came, which stopped whatever was being done.
     """
 
     def __init__(self) -> None:
         self._came = False
-        self._previous: Any = None
+        self.urgent = False
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._came = False
+        self._came = self.urgent = False
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
 
     def _note(self, signum: int, frame: object) -> None:
         if self._came:
+            self.urgent = True
             raise KeyboardInterrupt
         self._came = True
 

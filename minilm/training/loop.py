@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sized
-from typing import Any, NoReturn, Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of
 from minilm.tensor import Tensor
-from minilm.training.diagnose import NonFiniteError, first_bad_tensor
+from minilm.training.diagnose import refuse_non_finite
+
+ADVICE = "the learning rate is too high, or gradients need nn.utils.clip_grad_norm_"
 
 
 class Batches(Iterable[tuple[Any, Any]], Sized, Protocol):
@@ -50,8 +52,8 @@ def train(
         total_loss = 0.0
         for inputs, targets in data_loader:
             loss = _loss(model, criterion, inputs, targets)
-            if not math.isfinite(loss.item()):
-                _refuse_loss(model, loss.item(), inputs, step)
+            forward = partial(model, inputs)
+            refuse_non_finite(model, forward, loss.item(), 0.0, f"step {step}", ADVICE)
             step += 1
             optimizer.zero_grad()
             loss.backward()
@@ -93,14 +95,6 @@ def validate(model: Any, data_loader: Batches, criterion: Any) -> float:
 def _loss(model: Any, criterion: Any, inputs: Any, targets: Any) -> Tensor:
     loss: Tensor = criterion(logits_of(model(inputs)).transpose(1, 2), targets)
     return loss
-
-
-def _refuse_loss(model: Any, loss: float, inputs: Any, step: int) -> NoReturn:
-    culprit = first_bad_tensor(model, inputs, None) or "the loss itself"
-    raise NonFiniteError(
-        f"the loss is {loss} at step {step}; first bad tensor: {culprit}. Likely the learning "
-        "rate is too high, or gradients need nn.utils.clip_grad_norm_"
-    )
 
 
 def _length(data_loader: Batches) -> int:

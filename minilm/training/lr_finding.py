@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.training.svg import Series, line_chart
+from minilm.svg import Series, line_chart
 
 # The report's colours: readable on white and on black, for a notebook may be either.
 STYLE = """

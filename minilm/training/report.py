@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from minilm.atomic import atomic_write
 from minilm.evaluation import gap, perplexity
-from minilm.svg import Reference, Series, line_chart
-from minilm.training.history import EpochRecord, History
+from minilm.svg import Reference
+from minilm.training.curves import history_chart
+from minilm.training.history import History
 from minilm.training.report_style import STYLE
-
-CURVE_POINTS = 200  # more would not show
 
 
 @dataclass(frozen=True)
@@ -77,27 +76,20 @@ class Report:
 
     def _figures(self) -> str:
         """Show the losses to compare as large figures."""
-        best = self.history.best
-        figures = (
-            [] if best is None else [_figure(f"validation, epoch {best.epoch}", best.valid_loss)]
-        )
+        best = self.history.best_record()
+        figures = []
+        if best is not None:
+            figures.append(_figure(f"validation, epoch {best['epoch']:g}", best["val_loss"]))
         for reference in self.references:
-            note = (
-                "" if best is None else f"; validation is {gap(best.valid_loss, reference.value)}"
-            )
+            note = ""
+            if best is not None:
+                note = f"; validation is {gap(best['val_loss'], reference.value)}"
             figures.append(_figure(reference.name, reference.value, note))
         return f'<div class="figures">{"".join(figures)}</div>'
 
     def _chart(self) -> str:
-        records, losses = self.history.records, self.history.step_losses
-        if not losses:
-            return ""
-        series = [Series("train", _thinned(losses, self.history.steps_per_epoch))]
-        if records:
-            valid = [(float(record.epoch), record.valid_loss) for record in records]
-            series.append(Series("valid", valid, dots=True))
-        chart = line_chart(series, self.references, "epochs", "loss, nats a token")
-        return f'<div class="chart">{chart}</div>'
+        chart = history_chart(self.history, self.references)
+        return f'<div class="chart">{chart}</div>' if chart else ""
 
     def _samples(self) -> str:
         samples = "".join(
@@ -107,31 +99,8 @@ class Report:
         return _section("What it writes", samples) if samples else ""
 
     def _epochs(self) -> str:
-        if not self.history.records:
-            return ""
-        columns = fields(EpochRecord)
-        head = "".join(f"<th>{escape(column.name.replace('_', ' '))}</th>" for column in columns)
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td>{getattr(record, column.name):{column.metadata['format']}}</td>"
-                for column in columns
-            )
-            + "</tr>"
-            for record in self.history.records
-        )
-        table = f'<table class="epochs"><tr>{head}</tr>{body}</table>'
-        return _section("Epochs", f'<div class="scroll">{table}</div>')
-
-
-def _thinned(losses: Sequence[float], steps_per_epoch: int) -> list[tuple[float, float]]:
-    """Average runs of steps, so that about `CURVE_POINTS` points against epochs remain."""
-    width = -(-len(losses) // CURVE_POINTS)
-    return [
-        ((start + len(chunk) / 2) / steps_per_epoch, sum(chunk) / len(chunk))
-        for start in range(0, len(losses), width)
-        if (chunk := losses[start : start + width])
-    ]
+        table = self.history.table()
+        return _section("Epochs", f'<div class="scroll">{table}</div>') if table else ""
 
 
 def _figure(name: str, loss: float, note: str = "") -> str:

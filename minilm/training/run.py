@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minilm.evaluation import Evaluation, perplexity
+from minilm.data import StreamLoader
+from minilm.evaluation import Evaluation, evaluate, perplexity
 from minilm.generation import stream_text
+from minilm.lock import hold_folder
 from minilm.models import NGramModel, RNNModel, save_pretrained
 from minilm.random import manual_seed
 from minilm.svg import Reference
-from minilm.training.callback import Callback
+from minilm.training.build import build_engine
+from minilm.training.callback import TrainerCallback
 from minilm.training.corpus import Corpus
 from minilm.training.diagnose import NonFiniteError
-from minilm.training.engine import Engine
+from minilm.training.early_stopping import EarlyStopping
 from minilm.training.environment import environment
 from minilm.training.history import History
 from minilm.training.interrupt import interrupt_deferred
+from minilm.training.logs import LOG
+from minilm.training.recipe import RECIPE, Recipe
 from minilm.training.report import Report
-from minilm.training.settings import Architecture, Settings
+from minilm.training.settings import Architecture
 
 NGRAM_ORDER = 5
-HISTORY = "history.csv"
 REPORT = "report.html"
 PASSAGE_TOKENS = {"char": 400, "word": 90}
 TEMPERATURES = (0.8, 0.5, 1.0)  # the first one's passage is the run's own
@@ -35,67 +40,65 @@ class Run:
 
     Parameters
     ----------
-    corpus : Corpus
-        What to train and validate on.
-    architecture : Architecture
-        What to train.
-    settings : Settings
-        How to train it.
+    recipe : Recipe
+        What to train, on what, and how.
     folder : Path
-        Where ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``history.csv`` and
-        ``report.html`` go; made when missing.
-    best_possible : float, optional
-        Loss of a perfect model on the validation tokens, nats a token, where it is known.
+        Where ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``run.json``,
+        ``history.csv``, ``log.jsonl``, ``report.html`` and checkpoints go; made when missing.
+    resume : bool
+        Go on with the run that the folder holds.
+    say : callable
+        Told, in words, where a run goes on.
 
     Attributes
     ----------
+    corpus : Corpus
+        What it trains and validates on.
     ngram_loss : float
         What a Witten-Bell n-gram of order `NGRAM_ORDER` reaches on the same split, nats a token.
 
     Raises
     ------
+    CheckpointError
+        If the folder holds a run that cannot go on with this recipe.
     OSError
-        If nothing can be written into the folder.
+        If nothing can be written into the folder, or another run is writing there.
     ValueError
-        If the corpus is too short for the settings, or a size is not positive.
+        If the text is too short for the settings, or a size is not positive.
     """
 
     def __init__(
         self,
-        corpus: Corpus,
-        architecture: Architecture,
-        settings: Settings,
+        recipe: Recipe,
         folder: Path,
-        best_possible: float | None = None,
+        *,
+        resume: bool = False,
+        say: Callable[[str], object] = lambda message: None,
     ) -> None:
-        _check_length(corpus, settings)
-        self.corpus = corpus
-        self.architecture = architecture
-        self.settings = settings
+        self.recipe = recipe
         self.folder = folder
-        self.best_possible = best_possible
-        manual_seed(settings.seed)
-        self.model = _build(architecture, corpus.vocab_size)
-        self._engine = Engine(self.model, corpus.train_ids, corpus.valid_ids, settings)
-        _check_writable(folder)
-        ngram = NGramModel(NGRAM_ORDER, corpus.vocab_size).fit(corpus.train_ids)
-        self.ngram_loss = ngram.loss(corpus.valid_ids)
+        self.settings, self.architecture = recipe.settings, recipe.architecture
+        self.corpus, self.best_possible = recipe.corpus()
+        _check_length(self.corpus, self.settings.seq_len)
+        manual_seed(self.settings.seed)
+        self.model = _build(self.architecture, self.corpus.vocab_size)
+        ngram = NGramModel(NGRAM_ORDER, self.corpus.vocab_size).count(self.corpus.train_ids)
+        self.ngram_loss = ngram.loss(self.corpus.valid_ids)
         self.samples: dict[str, str] = {}
-
-    @property
-    def history(self) -> History:
-        """What was measured so far."""
-        return self._engine.history
+        _check_writable(folder)
+        self._resume, self._say = resume, say
+        self.history = History(1)
 
     @property
     def passage(self) -> str:
         """What the model wrote after training; empty before, and after Ctrl-C."""
         return next(iter(self.samples.values()), "")
 
-    def fit(self, *callbacks: Callback) -> None:
+    def fit(self, *callbacks: TrainerCallback) -> None:
         """Train, saving each epoch that is the best so far, and write samples and report.
 
-        After Ctrl-C, what was trained is saved just the same, without the samples.
+        After Ctrl-C, what was trained is saved just the same, without the samples, and a
+        checkpoint from which the run can go on.
 
         Raises
         ------
@@ -104,26 +107,53 @@ class Run:
         OSError
             If a file cannot be written; the one before it stays.
         """
-        self._engine.callbacks = (*callbacks, _SaveBest(self))
+        with hold_folder(self.folder):
+            self._train(callbacks)
+            if not self.history.step_losses:  # Ctrl-C came at once
+                return
+            self.save()
+            if not self.history.interrupted:
+                self._write_samples()
+            self._report().write(self.folder / REPORT)
+
+    def _train(self, callbacks: tuple[TrainerCallback, ...]) -> None:
+        settings = self.settings
+        args = settings.arguments(self.folder)
+        args.resume_from_checkpoint = self._resume
+        ids = self.corpus.train_ids
+        stop = [EarlyStopping(patience=settings.patience)] if settings.patience else []
+        engine = build_engine(
+            self.model,
+            StreamLoader(ids, settings.batch_size, settings.seq_len, seed=settings.seed),
+            args,
+            validate=self._validate,
+            callbacks=[*callbacks, *stop, _SaveBest(self)],
+            tokenizer=self.corpus.tokenizer,
+            say=self._say,
+        )
+        self.history = engine.history
+        self.recipe.save(self.folder)
         try:
-            self._engine.fit()
+            engine.run()
         except NonFiniteError as error:
-            best = self.history.best
-            kept = f"epoch {best.epoch} is in {self.folder}" if best else "nothing was saved"
+            best = self.history.best_record()
+            kept = f"epoch {best['epoch']:g} is in {self.folder}" if best else "nothing was saved"
             raise NonFiniteError(f"{error}; {kept}") from None
-        if not self.history.step_losses:  # Ctrl-C came at once
-            return
-        self.save()
-        if not self.history.interrupted:
-            self._write_samples()
-        self._report().write(self.folder / REPORT)
+        finally:
+            if not self.history.step_losses:
+                for name in (RECIPE, LOG):
+                    (self.folder / name).unlink(missing_ok=True)
+
+    def _validate(self, poll: Callable[[], object]) -> dict[str, float]:
+        ids, window = self.corpus.valid_ids, self.settings.seq_len
+        reached = evaluate(self.model, ids, seq_len=window, on_window=poll)
+        return {"loss": reached.loss, "perplexity": reached.perplexity}
 
     def save(self) -> None:
-        """Write the model, its tokenizer and the history."""
+        """Write the model, its tokenizer, and what was asked for."""
         training = {"data": self.corpus.name, **asdict(self.settings), **self.summary()}
         with interrupt_deferred():
             save_pretrained(self.model, self.folder, self.corpus.tokenizer, training)
-            self.history.to_csv(self.folder / HISTORY)
 
     def summary(self) -> dict[str, Any]:
         """Return what the run reached, as numbers and names that JSON can hold."""
@@ -140,11 +170,11 @@ class Run:
         }
         if self.best_possible is not None:
             summary["best_possible_loss"] = self.best_possible
-        best = self.history.best
+        best = self.history.best_record()
         if best is not None:
-            reached = Evaluation(best.valid_loss, len(self.corpus.valid_ids) - 1)
+            reached = Evaluation(best["val_loss"], len(self.corpus.valid_ids) - 1)
             summary |= {
-                "epoch": best.epoch,
+                "epoch": best["epoch"],
                 "loss": reached.loss,
                 "perplexity": reached.perplexity,
                 "bits_per_char": reached.bits_per_char(self.corpus.chars_per_token),
@@ -189,15 +219,17 @@ class Run:
         )
 
 
-class _SaveBest(Callback):
-    """Save the run whenever an epoch is the best so far: a crash then costs an epoch at most."""
+class _SaveBest(TrainerCallback):
+    """Save the model whenever an epoch is the best so far, for those who cannot wait."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def on_epoch_end(self, engine: Engine) -> None:
-        if engine.history.best is engine.history.records[-1]:
-            self._run.save()
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save what is best."""
+        if state.best_global_step == state.global_step:
+            with kwargs["engine"].averaged_weights():
+                self._run.save()
 
 
 def _build(chosen: Architecture, vocab_size: int) -> RNNModel:
@@ -206,12 +238,12 @@ def _build(chosen: Architecture, vocab_size: int) -> RNNModel:
     )
 
 
-def _check_length(corpus: Corpus, settings: Settings) -> None:
+def _check_length(corpus: Corpus, seq_len: int) -> None:
     train, valid = len(corpus.train_ids), len(corpus.valid_ids)
-    if train <= settings.seq_len or valid < 2:
+    if train <= seq_len or valid < 2:
         raise ValueError(
             f"{corpus.name} has {train + valid} tokens; of the first 90 % ({train}) a window takes "
-            f"--seq-len {settings.seq_len} and the next one, and the rest ({valid}) must hold at "
+            f"--seq-len {seq_len} and the next one, and the rest ({valid}) must hold at "
             "least 2: give more text or a smaller --seq-len"
         )
 

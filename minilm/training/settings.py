@@ -1,8 +1,12 @@
-"""What can be chosen about a run, and what is chosen when nobody does."""
+"""What can be chosen about a run on a text, and what is chosen when nobody does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minilm.training.arguments import TrainingArguments
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,28 @@ class Settings:
         Pieces of the text read side by side.
     seq_len : int
         Tokens through which gradients flow; the state is carried further.
+    optimizer : str
+        "adamw", "adam", "sgd", "rmsprop" or "adagrad".
     lr : float
-        Highest learning rate of the schedule: a short warm-up, then half a cosine.
+        Highest learning rate of the schedule.
+    schedule : str
+        "cosine" is a short warm-up, then half a cosine down to a twentieth; any other is one of
+        :func:`minilm.optim.get_scheduler`, with the same warm-up where it has one.
     weight_decay : float
-        AdamW's, on matrices only; biases have nothing to gain from it.
+        On matrices only; biases have nothing to gain from it.
     clip : float
         Largest norm of all gradients together; 0 does not clip.
+    accumulate : int
+        Windows whose gradients make one step.
+    label_smoothing : float
+        Share of each target that is spread over all tokens.
+    ema : float
+        If positive, the share of an average of the weights that each step leaves; that average
+        is validated and saved.
+    patience : int
+        Stop after so many epochs without improvement; 0 never stops early.
+    save_steps : int
+        Steps from one checkpoint to the next; 0 writes one an epoch.
     seed : int
         Of the weights, of dropout, and of where windows are cut.
     """
@@ -55,7 +75,42 @@ class Settings:
     epochs: int = 10
     batch_size: int = 16
     seq_len: int = 64
+    optimizer: str = "adamw"
     lr: float = 1e-2
+    schedule: str = "cosine"
     weight_decay: float = 0.01
     clip: float = 1.0
+    accumulate: int = 1
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    patience: int = 0
+    save_steps: int = 0
     seed: int = 0
+
+    def arguments(self, folder: Path | None) -> TrainingArguments:
+        """Return the same as the engine takes it, for a run in a folder."""
+        schedule: dict[str, Any] = {"lr_scheduler_type": self.schedule}
+        if self.schedule == "cosine":
+            schedule["lr_scheduler_type"] = "cosine_with_min_lr"
+            schedule["lr_scheduler_kwargs"] = {"min_lr_rate": 0.05}
+        return TrainingArguments(
+            output_dir=None if folder is None else str(folder),
+            num_train_epochs=self.epochs,
+            per_device_train_batch_size=self.batch_size,
+            optim=self.optimizer,
+            learning_rate=self.lr,
+            warmup_steps=0.05,
+            **schedule,
+            weight_decay=self.weight_decay,
+            max_grad_norm=self.clip,
+            gradient_accumulation_steps=self.accumulate,
+            label_smoothing_factor=self.label_smoothing,
+            ema_decay=self.ema,
+            eval_strategy="epoch",
+            logging_steps=100,
+            save_strategy="steps" if self.save_steps else "epoch",
+            save_steps=self.save_steps or 500,
+            save_total_limit=2,
+            load_best_model_at_end=True,
+            seed=self.seed,
+        )

@@ -66,9 +66,6 @@ def get_cosine_with_min_lr_schedule_with_warmup(
 ) -> LambdaLR:
     """Rise to the initial rate, and fall along a cosine to a lowest one.
 
-    From the top on, this is :func:`minilm.training.schedule.warmup_cosine`, whose rise begins one
-    step higher: its first update does something.
-
     Parameters
     ----------
     optimizer, num_warmup_steps, num_training_steps, num_cycles, last_epoch

@@ -1,0 +1,138 @@
+"""Keras's door to training: ``model.fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from minilm.lock import hold_folder
+from minilm.random import default_generator, manual_seed
+from minilm.training.arguments import TrainingArguments, check_names
+from minilm.training.build import build_engine
+from minilm.training.history import History, with_perplexity
+from minilm.training.progress import Progress, is_watched
+from minilm.training.setup import make_loader
+from minilm.training.validation import make_validate
+
+
+def fit(
+    model: Any,
+    train: Any,
+    validation_data: Any = None,
+    epochs: float = 1,
+    batch_size: int = 32,
+    optimizer: Any = "adamw",
+    lr: float = 1e-3,
+    callbacks: Sequence[Any] = (),
+    verbose: str | int = "auto",
+    **arguments: Any,
+) -> History:
+    """Train a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps ids ``(batch, time)`` to logits ``(batch, time, vocab)``, or to an output with
+        ``.logits``.
+    train : DataLoader, StreamLoader, Dataset or array of int
+        What on; see :func:`minilm.training.setup.make_loader`.
+    validation_data : Dataset, DataLoader or array of int, optional
+        Measured after each epoch.
+    epochs : float
+        Passes over the training data.
+    batch_size : int
+        Sequences of a batch, where `train` is no loader.
+    optimizer : str or optim.Optimizer
+        "adamw", "adam", "sgd", "rmsprop", "adagrad", or an optimizer over the model's parameters.
+    lr : float
+        Learning rate, where `optimizer` is a name. It stays the same, unless `lr_scheduler_type`
+        is given.
+    callbacks : sequence of TrainerCallback
+        :class:`EarlyStopping`, or one's own.
+    verbose : {"auto", 0, 1, 2}
+        0 is silent, 1 shows a progress bar, 2 a line an epoch; "auto" is 1 in terminals and
+        notebooks, and 2 elsewhere.
+    **arguments
+        Any of :class:`TrainingArguments`: ``output_dir`` for a folder with checkpoints,
+        ``resume_from_checkpoint``, ``max_grad_norm``, ``gradient_accumulation_steps``... Without
+        a ``seed``, the default stream of random numbers goes on where it stands.
+
+    Returns
+    -------
+    History
+        Shows itself as curves and a table in a notebook.
+
+    Raises
+    ------
+    NonFiniteError
+        If a loss or a gradient becomes NaN or infinite.
+    TypeError, ValueError
+        If an argument is not what it should be.
+
+    Examples
+    --------
+    >>> history = model.fit(train_ids, validation_data=valid_ids, epochs=10,
+    ...                     callbacks=[EarlyStopping(patience=2)])
+    >>> history.best("val_loss")
+    """
+    known = [column.name for column in fields(TrainingArguments)]
+    check_names("fit", arguments, known)
+    args = TrainingArguments(
+        **{
+            "num_train_epochs": epochs,
+            "per_device_train_batch_size": batch_size,
+            "learning_rate": lr,
+            "optim": optimizer if isinstance(optimizer, str) else "adamw",
+            "lr_scheduler_type": "constant",
+            "eval_strategy": "epoch",
+            "logging_strategy": "epoch",
+            "save_strategy": "epoch",
+            "seed": int(default_generator.integers(0, 2**31, ())),  # of the order of the data
+            **arguments,
+        }
+    )
+    if "seed" in arguments:
+        manual_seed(args.seed)
+    with hold_folder(args.output_dir):
+        engine = build_engine(
+            model,
+            make_loader(train, args, model),
+            args,
+            validate=None
+            if validation_data is None
+            else make_validate(model, validation_data, args),
+            optimizer=None if isinstance(optimizer, str) else optimizer,
+            callbacks=[*progress(verbose), *callbacks],
+        )
+        return engine.run()
+
+
+def progress(verbose: str | int) -> list[Progress]:
+    """Return what shows how training goes, as Keras's `verbose` says.
+
+    Raises
+    ------
+    ValueError
+        If it says something else.
+    """
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2; got {verbose!r}")
+    if verbose == 0:
+        return []
+    return [Progress(bar=verbose == 1 or (verbose == "auto" and is_watched()))]
+
+
+def fit_by_counting(model: Any, train: Any, validation_data: Any = None) -> History:
+    """Have an n-gram model count a text, and return what it reaches; see `NGramModel.fit`."""
+    history = History(steps_per_epoch=1)
+    history.start_clock()
+    model.count(train)
+    loss = model.loss(train) if len(train) > 1 else 0.0
+    history.add_step(loss, 0.0, 0.0, len(train), history.seconds)
+    metrics = {}
+    if validation_data is not None:
+        metrics = with_perplexity(model.loss(validation_data))
+    history.add_record(1, 1, metrics)
+    history.stop_clock()
+    return history
