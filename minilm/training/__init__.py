@@ -1,5 +1,6 @@
 """Training of language models: one engine behind ``fit``, ``Trainer`` and the command line."""
 
+from minilm.data.stream import StreamLoader
 from minilm.evaluation import Evaluation, evaluate
 from minilm.training.arguments import TrainingArguments
 from minilm.training.callback import TrainerCallback, TrainerControl, TrainerState
@@ -33,6 +34,7 @@ __all__ = [
     "PredictionOutput",
     "Recipe",
     "Settings",
+    "StreamLoader",
     "TensorBoardCallback",
     "TrainOutput",
     "Trainer",
