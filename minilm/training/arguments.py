@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from minilm.optim.schedules import SCHEDULES
+
 STRATEGIES = ("no", "steps", "epoch")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "adagrad")
 
@@ -170,6 +172,7 @@ class TrainingArguments:
 
 
 CHOICES = {
+    "lr_scheduler_type": tuple(SCHEDULES),
     "optim": OPTIMIZERS,
     "logging_strategy": STRATEGIES,
     "eval_strategy": STRATEGIES,
