@@ -232,3 +232,47 @@ def test_ctrl_c_saves_what_was_trained_within_a_second(data, tmp_path):
     assert config["training"]["interrupted"] is True
     assert config["training"]["epoch"] >= 3
     assert minilm("generate", folder, "-m", 5).returncode == 0
+
+
+def test_an_estimate_begins_nothing(data, tmp_path):
+    done = minilm("train", "--data", data, *TINY, "--out", tmp_path / "run", "--estimate")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["memory", "free", "an"]
+    assert not (tmp_path / "run").exists()
+    result = minilm("train", "--data", data, *TINY, "--estimate", "--json", cwd=tmp_path).stdout
+    assert json.loads(result)["fits"] is True
+
+
+def test_resume_goes_on_with_the_run_of_a_folder(data, tmp_path):
+    folder = tmp_path / "run"
+    minilm("train", "--data", data, *TINY, "--out", folder)
+    done = minilm("train", "--resume", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stderr
+    assert json.loads(done.stdout)["steps"] == 2 * (2592 // 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (["--hidden", 32], ["goes on with a run as it began", "--hidden cannot be given"]),
+        (["--data", "OTHER"], ["of another run", "data is", "architecture is", "tokenizer is"]),
+    ],
+)
+def test_resume_refuses_another_run(data, tmp_path, change, parts):
+    folder, other = tmp_path / "run", tmp_path / "other.txt"
+    other.write_text("quite another text. " * 200, encoding="utf-8")
+    minilm("train", "--data", data, *TINY, "--out", folder)
+    change = [other if word == "OTHER" else word for word in change]
+    check_error(minilm("train", "--resume", folder, *change), *parts)
+
+
+def test_resume_of_a_folder_that_is_no_run(tmp_path):
+    check_error(minilm("train", "--resume", tmp_path), "no run of minilm train to go on with")
+
+
+def test_a_second_run_in_one_folder_is_refused(data, tmp_path):
+    from minilm.lock import FolderLock
+
+    with FolderLock(tmp_path):
+        done = minilm("train", "--data", data, *TINY, "--out", tmp_path)
+    check_error(done, "another run", "is writing into this folder")

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minilm.cli.arguments import (
     not_negative,
@@ -21,6 +21,9 @@ from minilm.cli.arguments import (
 )
 from minilm.training.recipe import STORIES, Recipe
 from minilm.training.settings import Architecture, Settings
+
+if TYPE_CHECKING:
+    from minilm.training.run import Run
 
 HELP = "train a model on a text"
 RUNS = Path("runs")
@@ -77,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "its text has moved",
     )
     parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="say what memory and time the run would take, measured on three batches, and stop",
+    )
+    parser.add_argument(
         "--threads", type=thread_count, metavar="N", help="without it, one for each processor"
     )
     parser.add_argument(
@@ -96,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     folder = Path(args.resume) if args.resume else args.out or _new_folder(recipe)
     training = Run(recipe, folder, resume=bool(args.resume), say=say)
+    if args.estimate:
+        return _estimate(training, args.json)
     training.fit(Progress())
     result = {"folder": str(training.folder), **training.summary(), "passage": training.passage}
     if args.json:
@@ -108,6 +118,17 @@ def run(args: argparse.Namespace) -> int:
         if steps:
             say(f"go on with: minilm train --resume {training.folder}")
         raise KeyboardInterrupt
+    return 0
+
+
+def _estimate(training: Run, as_json: bool) -> int:
+    """Say what a run would take, and do not begin it."""
+    found = training.estimate()
+    if as_json:
+        print_json({**dataclasses.asdict(found), "memory": found.memory, "fits": found.fits})
+    else:
+        print(found)
+    found.require_fit()
     return 0
 
 

@@ -45,6 +45,8 @@ class History:
         the last step, ``tokens_per_second`` of training, and ``seconds`` since the start.
     step_losses : list of float
         Training loss of each step, nats a token.
+    last_step_seconds : float
+        What the last step took.
     interrupted : bool
         Whether Ctrl-C ended the run.
 
@@ -61,6 +63,7 @@ class History:
         self.interrupted = False
         self._since_record = _Since()
         self._since_log = _Since()
+        self.last_step_seconds = 0.0
         self._seconds = 0.0  # of the clock, up to its last stop
         self._started: float | None = None
 
@@ -99,6 +102,7 @@ class History:
             What it took.
         """
         self.step_losses.append(loss)
+        self.last_step_seconds = seconds
         for since in (self._since_record, self._since_log):
             since.add(grad_norm, lr, tokens, seconds)
 

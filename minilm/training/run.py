@@ -22,6 +22,7 @@ from minilm.training.corpus import Corpus
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.early_stopping import EarlyStopping
 from minilm.training.environment import environment
+from minilm.training.estimate import Estimate, estimate
 from minilm.training.history import History
 from minilm.training.interrupt import interrupt_deferred
 from minilm.training.logs import LOG
@@ -59,10 +60,6 @@ class Run:
 
     Raises
     ------
-    CheckpointError
-        If the folder holds a run that cannot go on with this recipe.
-    OSError
-        If nothing can be written into the folder, or another run is writing there.
     ValueError
         If the text is too short for the settings, or a size is not positive.
     """
@@ -85,7 +82,6 @@ class Run:
         ngram = NGramModel(NGRAM_ORDER, self.corpus.vocab_size).count(self.corpus.train_ids)
         self.ngram_loss = ngram.loss(self.corpus.valid_ids)
         self.samples: dict[str, str] = {}
-        _check_writable(folder)
         self._resume, self._say = resume, say
         self.history = History(1)
 
@@ -102,11 +98,17 @@ class Run:
 
         Raises
         ------
+        CheckpointError
+            If the run is to go on, but the folder's is another one.
+        DoesNotFitError
+            If the run would take more memory than there is; the message says what to change.
         NonFiniteError
             If the loss becomes NaN or infinite; the folder keeps the best epoch before.
         OSError
-            If a file cannot be written; the one before it stays.
+            If nothing can be written into the folder, another run is writing there, or a file
+            cannot be written; the one before it stays.
         """
+        _check_writable(self.folder)
         with hold_folder(self.folder):
             self._train(callbacks)
             if not self.history.step_losses:  # Ctrl-C came at once
@@ -116,15 +118,25 @@ class Run:
                 self._write_samples()
             self._report().write(self.folder / REPORT)
 
+    def estimate(self, *, timed: bool = True) -> Estimate:
+        """Measure what the run will take; see :func:`minilm.training.estimate.estimate`."""
+        return estimate(self.model, self._loader(), self.settings.arguments(None), timed=timed)
+
+    def _loader(self) -> StreamLoader:
+        settings = self.settings
+        return StreamLoader(
+            self.corpus.train_ids, settings.batch_size, settings.seq_len, seed=settings.seed
+        )
+
     def _train(self, callbacks: tuple[TrainerCallback, ...]) -> None:
         settings = self.settings
         args = settings.arguments(self.folder)
         args.resume_from_checkpoint = self._resume
-        ids = self.corpus.train_ids
+        self.estimate(timed=False).require_fit()
         stop = [EarlyStopping(patience=settings.patience)] if settings.patience else []
         engine = build_engine(
             self.model,
-            StreamLoader(ids, settings.batch_size, settings.seq_len, seed=settings.seed),
+            self._loader(),
             args,
             validate=self._validate,
             callbacks=[*callbacks, *stop, _SaveBest(self)],

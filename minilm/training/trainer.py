@@ -19,6 +19,7 @@ from minilm.training.build import build_engine
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.columns import keep_columns
 from minilm.training.engine import Engine
+from minilm.training.estimate import Estimate, estimate
 from minilm.training.prediction import PredictionOutput, predict
 from minilm.training.progress import Progress
 from minilm.training.setup import make_loader
@@ -173,12 +174,14 @@ class Trainer:
             self.history = engine.run()
         return self._output(engine, time.perf_counter() - started, before[1])
 
-    def _build(self, args: TrainingArguments) -> Engine:
+    def _loader(self, args: TrainingArguments) -> Any:
         if self.train_dataset is None:
             raise ValueError("Trainer: training requires a train_dataset")
-        loader = make_loader(
-            keep_columns(self.train_dataset, self.model, args), args, self.model, self.data_collator
-        )
+        data = keep_columns(self.train_dataset, self.model, args)
+        return make_loader(data, args, self.model, self.data_collator)
+
+    def _build(self, args: TrainingArguments) -> Engine:
+        loader = self._loader(args)
         bars = [] if args.disable_tqdm else [Progress()]
         engine = build_engine(
             self.model,
@@ -207,6 +210,22 @@ class Trainer:
         }
         engine.log(metrics)
         return TrainOutput(engine.state.global_step, loss, metrics)
+
+    def estimate(self) -> Estimate:
+        """Measure, on three batches, what training will take; nothing changes.
+
+        Returns
+        -------
+        Estimate
+            Prints itself. Its `require_fit` raises, with the number that has to change, if there
+            is too little memory.
+
+        Raises
+        ------
+        ValueError
+            If there is no data to train on.
+        """
+        return estimate(self.model, self._loader(self.args), self.args)
 
     # --- evaluation -------------------------------------------------------------------------------
 
