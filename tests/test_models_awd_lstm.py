@@ -200,7 +200,7 @@ def test_a_document_that_starts_in_the_window_is_read_from_zeros():
     targets = np.full(IDS[:, 1:].shape, -100)
     targets[1, 4:] = IDS[1, 5:]
     _, state = model.forward_with_state(IDS)
-    loss, count, _ = window_loss(model, Window(IDS[:, :-1], targets, starts), state)
+    loss, count, _ = window_loss(model, Window(IDS[:, :-1], targets, starts=starts), state)
     logits = model(IDS[1:2, 4:-1])
     alone = F.cross_entropy(logits.transpose(1, 2), IDS[1:2, 5:], reduction="sum")
     assert count == 3 and loss.item() == pytest.approx(alone.item(), rel=1e-5)
