@@ -17,6 +17,7 @@ class Model(nn.Module):
         self.norm = nn.LayerNorm((2, 4))  # its weight is a matrix, too
         self.fc = nn.Linear(4, 7)
         self.scale = nn.Parameter(minilm.ones(3))
+        self.bias_of_pairs = nn.Parameter(minilm.ones(3, 3))
         if tied:
             self.fc.weight = self.embedding.weight
 
@@ -32,12 +33,18 @@ REST = ["rnn.bias_ih_l0", "rnn.bias_hh_l0", "norm.weight", "norm.bias", "fc.bias
 def test_matrices_decay_and_the_rest_does_not():
     groups = decay_groups(Model(), 0.1)
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
-    assert names(groups) == [["embedding.weight", *MATRICES, "fc.weight"], ["scale", *REST]]
+    assert names(groups) == [
+        ["embedding.weight", *MATRICES, "fc.weight"],
+        ["scale", "bias_of_pairs", *REST],
+    ]
 
 
 def test_embeddings_can_be_spared():
     groups = decay_groups(Model(), 0.1, decay_embeddings=False)
-    assert names(groups) == [[*MATRICES, "fc.weight"], ["scale", "embedding.weight", *REST]]
+    assert names(groups) == [
+        [*MATRICES, "fc.weight"],
+        ["scale", "bias_of_pairs", "embedding.weight", *REST],
+    ]
 
 
 @pytest.mark.parametrize("decay", [True, False])

@@ -91,6 +91,15 @@ def test_a_changed_rate_stays_changed():
     assert rates(opt) == [2.0, 0.03 * 0.5**3]
 
 
+def test_a_rate_changed_where_the_schedule_is_at_zero_falls_to_zero_again():
+    opt = optimizer(minilm)
+    scheduler = PolynomialLR(opt, total_iters=1)
+    scheduler.step()
+    opt.param_groups[0]["lr"] = 0.5
+    scheduler.step()
+    assert rates(opt) == [0.0, 0.0]
+
+
 def test_a_schedule_that_follows_another_goes_on_from_its_rate():
     opt = optimizer(minilm)
     first = ExponentialLR(opt, 0.5)

@@ -100,6 +100,15 @@ def test_buffers_of_whole_numbers_are_copied_even_where_buffers_are_averaged():
     assert averaged.module.seen.tolist() == [2, 0]
 
 
+def test_writing_into_the_averages_is_announced():
+    model = nn.Linear(2, 2)
+    averaged = AveragedModel(model)
+    averaged.update_parameters(model)
+    before = averaged.module.weight._version
+    averaged.update_parameters(model)
+    assert averaged.module.weight._version > before
+
+
 def test_averages_are_swapped_in_and_taken_back_to_the_bit():
     model = Tied()
     averaged = AveragedModel(model)

@@ -56,9 +56,8 @@ class LRFinding:
     def suggestion(self) -> float | None:
         """The rate at which the smoothed loss falls most steeply; None if it never falls.
 
-        Of the rates that a first step could be taken with, it is what the loss gains most from
-        (Smith 2017, section 3.3, reads the range of good rates from the same fall). What training
-        longer makes of a rate, no such short test can say: it is a good place to start a search.
+        Smith (2017, section 3.3) reads the range of good rates from the same fall. Whether a rate
+        is best for a long training no short test can say: it is a place to start a search from.
         """
         losses = self.smoothed
         slopes = np.diff(losses[: int(np.argmin(losses)) + 1])

@@ -42,6 +42,9 @@ SCHEDULES: dict[str, Make] = {
     "SequentialLR-restarts": lambda m, o: m.SequentialLR(
         o, [m.ConstantLR(o, 0.1, 20), m.CosineAnnealingWarmRestarts(o, 5)], milestones=[12]
     ),
+    "SequentialLR-cycles": lambda m, o: m.SequentialLR(
+        o, [m.OneCycleLR(o, 0.5, 20), m.OneCycleLR(o, 0.5, 40)], milestones=[20]
+    ),
     "ChainedScheduler": lambda m, o: m.ChainedScheduler(
         [m.LinearLR(o, 0.1, total_iters=10), m.CosineAnnealingLR(o, 70, 0.001),
          m.ExponentialLR(o, 0.9)]

@@ -110,7 +110,7 @@ class SequentialLR(_Combined):
         self._last_lr = self.get_lr()
 
     def _write(self, lrs: Sequence[float]) -> None:
-        # The part may have more to set than rates, and those that wait have written theirs.
+        # It may have momentum to set, too, which a part that waits has overwritten when loaded.
         self._active._write(lrs)
         super()._write(lrs)
 
