@@ -225,6 +225,7 @@ class StreamLoader:
         """Go on where `state_dict` was called: the next pass is the rest of the one it stood in.
 
         A pass whose last window was handed out, but which was not left yet, has a rest of none.
+        The seed becomes that of the state.
 
         Raises
         ------
