@@ -8,7 +8,7 @@ import minilm
 import minilm.nn.functional as F
 from minilm import nn, optim
 from minilm.data import StreamLoader, Window
-from minilm.models import LanguageModel, RNNModel, window_loss
+from minilm.models import AWDLSTM, LanguageModel, RNNModel, window_loss
 from minilm.models.base import detach_state
 
 CELLS = ["rnn", "lstm", "gru"]
@@ -116,6 +116,18 @@ def test_a_window_of_documents_is_each_document_read_alone(cell, options):
         for ours, theirs in zip(parts_of(after), ends, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
         assert not any(part.requires_grad for part in (after if cell == "lstm" else (after,)))
+        same_gradients(model, loss, expected)
+
+
+def test_a_state_of_many_layers_is_reset_too():
+    minilm.manual_seed(0)
+    model = AWDLSTM(VOCAB, 6, 5, num_layers=3).eval()
+    for window in list(StreamLoader(IDS, 3, 9, document_start=6))[:6]:
+        state = a_state(model, 3)
+        loss, _, after = window_loss(model, window, state)
+        expected, ends = documents_one_by_one(model, window, state)
+        for ours, theirs in zip(parts_of(after), ends, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
         same_gradients(model, loss, expected)
 
 
