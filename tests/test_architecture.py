@@ -23,6 +23,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
+    {"repro"},
     {"training"},
     {"evaluation"},
     {"generation", "models"},

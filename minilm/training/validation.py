@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.data import DataLoader
+from minilm.data import DataLoader, StreamLoader
 from minilm.evaluation import evaluate
 from minilm.training.arguments import TrainingArguments
 from minilm.training.setup import is_ids
@@ -22,7 +22,7 @@ def make_validate(
     ----------
     model : nn.Module
         To measure, as it will then be.
-    data : array of int, Dataset, DataLoader
+    data : array of int, Dataset, DataLoader or StreamLoader
         What on.
     args : TrainingArguments
         Their batch size for evaluation.
@@ -45,7 +45,7 @@ def make_validate(
             raise ValueError(f"the validation text has {len(data)} tokens, at least 2 needed")
     elif hasattr(data, "__len__") and not len(data):
         raise ValueError("the validation set is empty: there is nothing to measure on")
-    elif not isinstance(data, DataLoader):
+    elif not isinstance(data, (DataLoader, StreamLoader)):
         data = DataLoader(data, args.per_device_eval_batch_size, collate_fn=collate)
 
     def validate(poll: Callable[[], object]) -> dict[str, float]:
