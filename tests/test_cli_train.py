@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def test_it_trains_saves_and_writes(data, tmp_path):
     assert files(tmp_path / "run") == FILES
     lines = done.stdout.splitlines()
     assert lines[0].split() == "nats a token perplexity validation is".split()
-    assert [line[:10].strip() for line in lines[1:3]] == ["validation", "5-gram"]
+    assert lines[1].startswith("validation ")
+    assert re.match(r"[1-6]-gram ", lines[2])
     assert lines[2].endswith(("below", "above"))
     assert len("\n".join(lines[3:])) > 200  # the passage
     assert "epoch 2/2" in done.stderr
@@ -56,7 +58,7 @@ def test_json_has_all_figures(data, tmp_path):
     done = minilm("train", "--data", data, *TINY, "--out", tmp_path, "--json")
     result = json.loads(done.stdout)
     assert result["perplexity"] == pytest.approx(np.exp(result["loss"]))
-    assert result["ngram_order"] == 5
+    assert 1 <= result["ngram_order"] <= 6
     assert 0 < result["ngram_loss"] < 1
     assert result["train_tokens"] + result["valid_tokens"] == len(TEXT)
     assert result["interrupted"] is False

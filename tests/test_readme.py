@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import minilm
-from minilm import data, models, nn, optim
+from minilm import data, models, nn, optim, training
 from minilm.data.stories import stories
 
 ROOT = Path(__file__).parents[1]
@@ -63,12 +63,13 @@ def test_commands(
     for name, seed in (("my.txt", 1), ("other.txt", 2)):
         Path(name).write_text(stories(3_000, seed=seed), encoding="utf-8")
     shown = [shlex.split(line)[1:] for line in commands() if re.match("minilm .* ", line)]
-    assert list(dict.fromkeys(words[0] for words in shown)) == ["train", "generate", "eval", "info"]
+    kinds = ["train", "generate", "eval", "memorisation", "info"]
+    assert list(dict.fromkeys(words[0] for words in shown)) == kinds
     for words in [*shown, ["env"]]:
         assert main(words) == 0, words
         assert capsys.readouterr().out.strip(), words
-    files = {path.name for path in Path("runs", "mine").iterdir()}
-    named = set(re.findall(r"`([\w.]+\.(?:json|safetensors|csv|html))`", README))
+    files = {path.name for path in Path("runs", "mine").iterdir() if path.is_file()}
+    named = set(re.findall(r"`([\w.]+\.(?:jsonl?|safetensors|csv|html))`", README))
     assert files == named
 
 
@@ -88,7 +89,7 @@ def test_every_command_is_known() -> None:
 def test_everything_in_the_table_exists() -> None:
     table = README.partition("## What is in it")[2].partition("\n## ")[0]
     named = set(re.findall(r"`(?:nn\.)?(?:utils\.)?(\w+)`", table)) - {"state_dict"}
-    places = (minilm, nn, nn.utils, optim, data, models)
+    places = (minilm, nn, nn.utils, optim, data, models, models.RNNModel, training)
     assert len(named) > 35
     assert not [name for name in named if not any(hasattr(place, name) for place in places)]
 
@@ -116,7 +117,14 @@ def source_names() -> set[str]:
     return {"/".join(path.split("/")[i:]) for path in paths for i in range(path.count("/") + 1)}
 
 
-RUN_FILES = {"config.json", "model.safetensors", "tokenizer.json", "history.csv", "report.html"}
+RUN_FILES = {
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "run.json",
+    "history.csv",
+    "report.html",
+}
 FOREIGN = {"Python.h"}
 
 

@@ -6,24 +6,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from minilm.notebook import BLUE, for_notebook
 from minilm.svg import Series, line_chart
 
 if TYPE_CHECKING:
     from minilm.evaluation.result import CalibrationBin, Detail, Evaluation
 
-# `currentColor` and shades of it: a notebook may be light or dark.
-STYLE = """
-.minilm-evaluation table { border-collapse: collapse; margin: 0 0 .8rem; }
-.minilm-evaluation th, .minilm-evaluation td { text-align: left; padding: .2rem .9rem .2rem 0; }
-.minilm-evaluation code { white-space: pre; }
-.minilm-evaluation svg { display: block; width: 100%; max-width: 40rem; height: auto; }
-.minilm-evaluation text { fill: currentColor; font: 12px system-ui, sans-serif; }
-.minilm-evaluation .grid { stroke: currentColor; opacity: .15; }
-.minilm-evaluation .axis { stroke: currentColor; opacity: .5; }
-.minilm-evaluation .line { fill: none; stroke-width: 2; stroke: #3b7dc4; }
-.minilm-evaluation .line.perfect { stroke: currentColor; opacity: .4; stroke-dasharray: 5 4; }
-.minilm-evaluation .dot { fill: #3b7dc4; }
-"""
+COLOURS = {"model": BLUE, "perfect": "#85909a"}
 
 
 def evaluation_html(evaluation: Evaluation) -> str:
@@ -31,7 +20,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
     parts = [_table(_figures(evaluation)), f"<p>{escape(str(evaluation))}</p>"]
     if evaluation.detail is not None:
         parts += _detail(evaluation.detail)
-    return f'<div class="minilm-evaluation"><style>{STYLE}</style>{"".join(parts)}</div>'
+    return for_notebook("".join(parts), COLOURS)
 
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, str]]:

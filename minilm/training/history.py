@@ -13,6 +13,7 @@ from typing import Any
 
 from minilm.atomic import atomic_write
 from minilm.evaluation import perplexity
+from minilm.notebook import BLUE, LIGHT_BLUE, for_notebook
 
 # How the columns that every run has are shown in a table; others as numbers of 4 digits.
 FORMATS = {
@@ -222,7 +223,8 @@ class History:
     def _repr_html_(self) -> str:
         from minilm.training.curves import history_chart
 
-        return f"{history_chart(self)}{self.table()}"
+        content = f"{history_chart(self)}{self.table()}"
+        return for_notebook(content, {"train": LIGHT_BLUE, "valid": BLUE}) if content else ""
 
     def table(self) -> str:
         """Return the rows as an HTML table."""

@@ -10,19 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from minilm.notebook import BLUE, LIGHT_BLUE, ORANGE, for_notebook
 from minilm.svg import Series, line_chart
 
-# The report's colours: readable on white and on black, for a notebook may be either.
-STYLE = """
-.minilm-lr svg { max-width: 44rem; font: 12px system-ui, sans-serif; }
-.minilm-lr .label { fill: #85909a; }
-.minilm-lr .grid { stroke: #85909a; stroke-opacity: 0.25; }
-.minilm-lr .axis { stroke: #85909a; }
-.minilm-lr .line { fill: none; stroke-width: 2; }
-.minilm-lr .line.loss { stroke: #8fb3d9; } .minilm-lr .name.loss { fill: #8fb3d9; }
-.minilm-lr .line.smoothed { stroke: #3d7cc0; } .minilm-lr .name.smoothed { fill: #3d7cc0; }
-.minilm-lr .dot.suggestion, .minilm-lr .name.suggestion { fill: #c77a1d; }
-"""
+COLOURS = {"loss": LIGHT_BLUE, "smoothed": BLUE, "suggestion": ORANGE}
 
 
 @dataclass(frozen=True)
@@ -127,7 +118,7 @@ class LRFinding:
             series.append(Series("suggestion", [dot], dots=True))
             text = f"Suggested learning rate: {self.suggestion:.2g}, where the loss falls fastest."
         chart = line_chart(series, [], "learning rate", "loss", lambda x: f"{10**x:.1g}")
-        return f'<div class="minilm-lr"><style>{STYLE}</style><p>{text}</p>{chart}</div>'
+        return for_notebook(f"<p>{text}</p>{chart}", COLOURS)
 
     def _on_log_axis(self, losses: Sequence[float]) -> list[tuple[float, float]]:
         pairs = zip(self.lrs, losses[: self._drawn_steps()], strict=False)

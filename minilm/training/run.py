@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from minilm.data import StreamLoader
-from minilm.evaluation import Evaluation, evaluate, perplexity
+from minilm.evaluation import Evaluation, evaluate, yardstick
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
-from minilm.models import NGramModel, RNNModel, save_pretrained
+from minilm.models import RNNModel, save_pretrained
 from minilm.random import manual_seed
 from minilm.svg import Reference
 from minilm.training.build import build_engine
@@ -30,7 +30,6 @@ from minilm.training.recipe import RECIPE, Recipe
 from minilm.training.report import Report
 from minilm.training.settings import Architecture
 
-NGRAM_ORDER = 5
 REPORT = "report.html"
 PASSAGE_TOKENS = {"char": 400, "word": 90}
 TEMPERATURES = (0.8, 0.5, 1.0)  # the first one's passage is the run's own
@@ -55,8 +54,8 @@ class Run:
     ----------
     corpus : Corpus
         What it trains and validates on.
-    ngram_loss : float
-        What a Witten-Bell n-gram of order `NGRAM_ORDER` reaches on the same split, nats a token.
+    ngram : Yardstick
+        What the best Witten-Bell n-gram reaches on the same split.
 
     Raises
     ------
@@ -79,8 +78,8 @@ class Run:
         _check_length(self.corpus, self.settings.seq_len)
         manual_seed(self.settings.seed)
         self.model = _build(self.architecture, self.corpus.vocab_size)
-        ngram = NGramModel(NGRAM_ORDER, self.corpus.vocab_size).count(self.corpus.train_ids)
-        self.ngram_loss = ngram.loss(self.corpus.valid_ids)
+        ids = self.corpus.train_ids, self.corpus.valid_ids
+        self.ngram = yardstick(*ids, self.corpus.vocab_size)
         self.samples: dict[str, str] = {}
         self._resume, self._say = resume, say
         self.history = History(1)
@@ -176,9 +175,9 @@ class Run:
             "valid_tokens": len(self.corpus.valid_ids),
             "steps": len(self.history.step_losses),
             "interrupted": self.history.interrupted,
-            "ngram_order": NGRAM_ORDER,
-            "ngram_loss": self.ngram_loss,
-            "ngram_perplexity": perplexity(self.ngram_loss),
+            "ngram_order": self.ngram.order,
+            "ngram_loss": self.ngram.loss,
+            "ngram_perplexity": self.ngram.perplexity,
         }
         if self.best_possible is not None:
             summary["best_possible_loss"] = self.best_possible
@@ -207,7 +206,7 @@ class Run:
             self.samples[f"temperature {temperature}"] = passage.getvalue().strip()
 
     def _report(self) -> Report:
-        references = [Reference(f"{NGRAM_ORDER}-gram", self.ngram_loss)]
+        references = [Reference(f"{self.ngram.order}-gram", self.ngram.loss)]
         if self.best_possible is not None:
             references.append(Reference("best possible", self.best_possible))
         summary = self.summary()
