@@ -20,6 +20,7 @@ from minilm.training import TrainingArguments
         ({"eval_strategy": "epochs"}, "eval_strategy .*did you mean 'epoch'"),
         ({"save_strategy": "always"}, "save_strategy must be one of 'no', 'steps', 'epoch'"),
         ({"save_total_limit": 0}, "save_total_limit must be at least 1"),
+        ({"fp16": True}, "fp16=True is not supported"),
         ({"lr_scheduler_type": "cosin"}, "did you mean 'cosine'"),
     ],
 )
@@ -31,6 +32,8 @@ def test_values_out_of_range(values, message):
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match="no 'warmup_step'; did you mean 'warmup_steps'?"):
         TrainingArguments.from_dict({"warmup_step": 3})
+    with pytest.raises(TypeError, match="no 'warmup_step'; did you mean 'warmup_steps'?"):
+        TrainingArguments(warmup_step=3)
     with pytest.raises(ValueError, match="no 'zzz'; it knows output_dir, num_train_epochs"):
         TrainingArguments.from_dict({"zzz": 3})
 

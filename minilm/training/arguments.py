@@ -86,8 +86,15 @@ class TrainingArguments:
     run_name : str, optional
         What the run is called there.
 
+    dataloader_num_workers, dataloader_pin_memory, use_cpu
+        Accepted, without effect: batches are made in microseconds, in this process, on the CPU.
+    fp16, bf16 : bool
+        Not supported: processors compute in 32 bits.
+
     Raises
     ------
+    TypeError
+        If there is no argument of a name; the message gives the nearest.
     ValueError
         If a value is out of range; the message names it, and what was expected.
 
@@ -135,6 +142,18 @@ class TrainingArguments:
     disable_tqdm: bool | None = None
     report_to: str | list[str] = "none"
     run_name: str | None = None
+    dataloader_num_workers: int = 0
+    dataloader_pin_memory: bool = True
+    use_cpu: bool = False
+    fp16: bool = False
+    bf16: bool = False
+
+    def __new__(cls, *args: Any, **values: Any) -> Self:  # noqa: D102 - for a better message
+        try:
+            check_names("TrainingArguments", values, [column.name for column in fields(cls)])
+        except ValueError as error:
+            raise TypeError(str(error)) from None
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         if self.optim in ("adamw_torch", "adamw_torch_fused"):
@@ -146,6 +165,11 @@ class TrainingArguments:
             value = getattr(self, name)
             if value is not None and not value >= low:
                 raise ValueError(f"{name} must be at least {low}; got {value!r}")
+        for name in ("fp16", "bf16"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}=True is not supported: minilm computes in float32; leave it out"
+                )
         for name in ("label_smoothing_factor", "ema_decay", "adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)!r}")

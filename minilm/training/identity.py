@@ -31,6 +31,9 @@ FREE = {
     "disable_tqdm",
     "report_to",
     "run_name",
+    "dataloader_num_workers",
+    "dataloader_pin_memory",
+    "use_cpu",
 }
 LOADER = ("batch_size", "bptt", "k1", "k2", "drop_last")
 SAMPLES = 32  # of a data set whose samples are made when asked for
