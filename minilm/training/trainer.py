@@ -170,9 +170,9 @@ class Trainer:
         started = time.perf_counter()
         with hold_folder(args.output_dir):
             engine = self._build(args)
-            before = engine.state.num_input_tokens_seen, engine.state.global_step
+            first_step = engine.state.global_step
             self.history = engine.run()
-        return self._output(engine, time.perf_counter() - started, before[1])
+        return self._output(engine, time.perf_counter() - started, first_step)
 
     def _loader(self, args: TrainingArguments) -> Any:
         if self.train_dataset is None:
