@@ -1,6 +1,7 @@
 """Layers as functions: they are given their parameters instead of keeping them.
 
-Whole layers run in the C core, in float32; losses are in `minilm.nn.losses`.
+Whole layers run in the C core, in float32; losses are in `minilm.nn.losses`, attention in
+`minilm.nn.dot_product`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from minilm.nn.deferred import (
     defer_embedding,
     defer_linear,
 )
+from minilm.nn.dot_product import attention as attention
+from minilm.nn.dot_product import packed_attention as packed_attention
+from minilm.nn.dot_product import scaled_dot_product_attention as scaled_dot_product_attention
 from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.losses import cross_entropy as cross_entropy
 from minilm.nn.losses import mse_loss as mse_loss

@@ -72,6 +72,45 @@ def head(name: str, x: Real, classes: int, **config) -> list[Case]:
     return loss(name, x, classes, kind="linear_cross_entropy", **sizes, **config)
 
 
+def attend(
+    name: str,
+    batch: int,
+    heads: int,
+    time: int,
+    size: int,
+    *,
+    kv_heads: int | None = None,
+    key_time: int | None = None,
+    value_size: int | None = None,
+    packed: bool = False,
+    masked: bool = False,
+    scale: float = 1.0,
+    training: bool = False,
+    **config: float,
+) -> list[Case]:
+    """One case of attention; ``masked`` hides about half of the keys, ``packed`` keeps queries,
+    keys and values in one array, ``scale`` is that of queries and keys.
+    """
+    kv_heads, key_time = kv_heads or heads, key_time or time
+
+    def heads_of(n: int, length: int, width: int, scale: float = 1.0) -> Real:
+        axes = (n, length) if config.get("heads_first", True) else (length, n)
+        return Real(batch, *axes, width, scale=scale)
+
+    if packed:
+        config["packed_kv_heads"] = kv_heads
+        inputs = {"query": heads_of(heads + 2 * kv_heads, time, size), "key": None, "value": None}
+    else:
+        inputs = {
+            "query": heads_of(heads, time, size, scale),
+            "key": heads_of(kv_heads, key_time, size, scale),
+            "value": heads_of(kv_heads, key_time, value_size or size),
+        }
+    if masked:
+        inputs["key_mask"] = Ids(batch, key_time, below=2)
+    return [Case(f"attention-{name}", "attention", {"scale": 0.5} | config, inputs, training)]
+
+
 def each_function(name: str, x: Real) -> list[Case]:
     """One case of each activation."""
     return [Case(f"activation-{f}-{name}", "activation", {"function": f}, {"x": x})
@@ -137,6 +176,29 @@ CASES: list[Case] = [
     *row("layernorm", "no-bias", {"x": Real(5, 33)}, normalized_size=33, bias=False),
     *row("layernorm", "plain", {"x": Real(5, 33)}, normalized_size=33, affine=False),
     *row("layernorm", "wide", {"x": Real(1201, 130)}, normalized_size=130),
+
+    # batch, heads, time, size
+    *attend("1", 1, 1, 1, 1),
+    *attend("17", 2, 3, 17, 5),
+    *attend("causal", 2, 3, 33, 17, causal=True),
+    *attend("key-time", 2, 3, 5, 16, key_time=71, value_size=9),
+    *attend("fewer-keys", 1, 2, 33, 8, key_time=7, causal=True),
+    *attend("cache", 2, 2, 1, 33, key_time=127, causal=True, aligned_to_end=True),
+    *attend("to-end", 1, 2, 7, 16, key_time=73, causal=True, aligned_to_end=True),
+    *attend("to-end-fewer-keys", 1, 2, 73, 5, key_time=7, causal=True, aligned_to_end=True),
+    *attend("masked", 3, 2, 9, 17, key_time=67, masked=True),
+    *attend("masked-causal", 3, 2, 9, 17, masked=True, causal=True, heads_first=False),
+    *attend("grouped", 2, 6, 17, 8, kv_heads=2, causal=True),
+    *attend("packed", 2, 3, 70, 16, packed=True, causal=True, heads_first=False),
+    *attend("packed-grouped", 2, 4, 9, 5, kv_heads=2, packed=True, masked=True),
+    *attend("far", 1, 2, 17, 64, scale=3.0),
+    *attend("weights", 2, 4, 9, 17, kv_heads=2, key_time=67, need_weights=True, causal=True),
+    *attend("dropout", 2, 3, 33, 17, key_time=7, dropout=0.3, causal=True, training=True),
+    *attend("dropout-weights", 1, 2, 67, 5, dropout=0.5, need_weights=True, training=True),
+    *attend("dropout-all", 1, 2, 7, 5, dropout=1.0, training=True),
+    *attend("wide", 2, 4, 150, 32, packed=True, causal=True, heads_first=False),
+    *attend("wide-split", 1, 4, 150, 40, kv_heads=1, key_time=200, causal=True, masked=True,
+            dropout=0.2, training=True),
 
     *each_function("17", Real(17, 33, scale=5.0)),
     *each_function("near", Real(127, scale=1e-3)),

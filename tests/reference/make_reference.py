@@ -24,6 +24,7 @@ from .modules import build, run_layer, run_modules
 from .named import MODULES
 from .seeded import digest
 from .slow import TWINS
+from .slow.attention import dropout_factor
 from .slow.layers import inverted
 from .stored import DATA
 from .trajectories import CLIP_VALUE, CLIPS, OPTIMIZERS, clip, clip_value, optimize
@@ -58,7 +59,12 @@ def run_masked(case: Case):
             config["input_size"] = x.shape[-1]
         return (x, *(torch.cat(each) for each in zip(*last, strict=True)))
 
-    return run_dropout if case.kind == "dropout" else run_recurrent
+    def drop_probabilities(weights):
+        p = case.config["dropout"]
+        return weights * torch.tensor(dropout_factor(case.draw, tuple(weights.shape), p))
+
+    kinds = {"dropout": run_dropout, "attention": drop_probabilities}
+    return kinds.get(case.kind, run_recurrent)
 
 
 class Borrowed:

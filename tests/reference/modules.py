@@ -70,7 +70,9 @@ def run_modules(
         for array, needs in zip(case.make_inputs(), needed, strict=True)
     ]
     state = {name: tensor(value) for name, value in case.make_params().items()}
-    if case.kind.endswith("cross_entropy"):
+    if case.kind == "attention":
+        module, outputs = run_attention(lib, case, call if case.training else None, *inputs)
+    elif case.kind.endswith("cross_entropy"):
         module, outputs = run_loss(lib, case, state, *inputs)
     else:
         module = build(lib, case.kind, case.config).train(case.training)
@@ -93,6 +95,49 @@ def looked_up(lib: ModuleType, case: Case, inputs: list) -> list:
         return inputs
     table, *states, ids = inputs
     return [lib.nn.functional.embedding(ids, table), *states]
+
+
+def run_attention(lib: ModuleType, case: Case, drop: Callable | None, *inputs):
+    """Call scaled_dot_product_attention; probabilities, and dropping them, are made of operations.
+
+    ``drop`` applies a case's dropout to the probabilities.
+    """
+    config, twin = case.config, case.twin()
+    query, key, value, *mask = inputs
+    if config.get("packed_kv_heads"):
+        axis, kv_heads = 1 if twin.heads_first else 2, config["packed_kv_heads"]
+        heads = query.shape[axis] - 2 * kv_heads
+        query, key, value = query.split([heads, kv_heads, kv_heads], axis)
+    q, k, v = (x if twin.heads_first else x.transpose(1, 2) for x in (query, key, value))
+    time, key_time = q.shape[-2], k.shape[-2]
+    seen, to_start = None, twin.causal and not twin.aligned_to_end
+    if mask:
+        seen = (mask[0] != 0)[:, None, None, :]
+    if twin.causal and (mask or not to_start or twin.need_weights or drop):
+        shift = 0 if to_start else key_time - time
+        causal = lib.tensor(np.tri(time, key_time, shift, dtype=bool))
+        seen = causal & seen if mask else causal
+    if twin.need_weights or drop:
+        groups = q.shape[1] // k.shape[1]
+        k, v = (lib.cat([x[:, n // groups : n // groups + 1] for n in range(q.shape[1])], 1)
+                for x in (k, v))  # fmt: skip
+        scores = twin.scale * q @ k.transpose(-1, -2)
+        blind = None
+        if seen is not None:
+            blind = ~seen.any(-1)[..., None]
+            scores = scores.masked_fill(~seen & ~blind, float("-inf"))
+        weights = scores.softmax(-1)
+        weights = weights if blind is None else weights.masked_fill(blind, 0.0)
+        weights = drop(weights) if drop else weights
+        output = weights @ v
+    else:
+        weights = None
+        output = lib.nn.functional.scaled_dot_product_attention(
+            q, k, v, seen, is_causal=to_start and not mask, scale=twin.scale, enable_gqa=True
+        )
+    output = output if twin.heads_first else output.transpose(1, 2)
+    empty = q.reshape(-1)[:0]
+    return lib.nn.Sequential(), (output, weights if twin.need_weights else empty)
 
 
 def run_loss(lib: ModuleType, case: Case, state: dict, x, targets, weight):

@@ -65,6 +65,16 @@ typedef struct ml_cell_backward {
     ml_real *dgates; // (rows, S, hidden), out
 } ml_cell_backward;
 
+enum { ML_ATTENTION_BLOCK = 64 }; // queries, and keys, of a block of attention's scores
+
+// A block of scores. Rows for keys and columns for queries beyond the last may hold anything.
+typedef struct ml_attention_scores {
+    size_t keys, queries;    // at most ML_ATTENTION_BLOCK
+    ptrdiff_t reach;         // query i sees key j where j <= i + reach,
+    const int64_t *key_mask; // (keys,), and where this is not 0; NULL: all
+    ml_real *p;              // (keys, ML_ATTENTION_BLOCK): scores, then probabilities
+} ml_attention_scores;
+
 struct ml_param; // optim.h
 
 // log sum_j exp(x_j) = top + log_sum, top the largest x_j. Kept apart: added up, the sum would be

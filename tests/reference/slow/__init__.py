@@ -3,6 +3,7 @@
 ``TWINS`` names the twin of every layer kind; ``layers`` explains what a twin is.
 """
 
+from .attention import Attention
 from .layers import (
     Activation,
     CrossEntropy,
@@ -22,6 +23,7 @@ TWINS = {
     "gru": GRU,
     "dropout": Dropout,
     "layernorm": LayerNorm,
+    "attention": Attention,
     "activation": Activation,
     "cross_entropy": CrossEntropy,
     "linear_cross_entropy": LinearCrossEntropy,
