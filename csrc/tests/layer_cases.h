@@ -127,6 +127,23 @@ static const layer_case other_cases[] = {
      .setting = {{"normalized_size", 5}, {"affine", 0}},
      .input = {AXES(5)}},
 
+    {.name = "plain",
+     .kind = "rmsnorm",
+     .setting = {{"normalized_size", 17}},
+     .input = {AXES(2, 3, 17)}},
+    {.name = "no parameters, large eps",
+     .kind = "rmsnorm",
+     .setting = {{"normalized_size", 5}, {"affine", 0}, {"eps", 0.5}},
+     .input = {AXES(7, 5)}},
+
+    {.name = "the same angles for all",
+     .kind = "rotary",
+     .input = {AXES(2, 3, 5, 6), AXES(1, 5, 3), AXES(1, 5, 3)}},
+    {.name = "other angles for each sequence, a part of the head",
+     .kind = "rotary",
+     .setting = {{"heads_first", 0}},
+     .input = {AXES(2, 5, 3, 7), AXES(2, 5, 2), AXES(2, 5, 2)}},
+
     {.name = "one key",
      .kind = "attention",
      .setting = {{"scale", 1}},

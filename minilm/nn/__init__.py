@@ -26,4 +26,5 @@ from minilm.nn.parameter import Parameter as Parameter
 from minilm.nn.recurrent import GRU as GRU
 from minilm.nn.recurrent import LSTM as LSTM
 from minilm.nn.recurrent import RNN as RNN
+from minilm.nn.rmsnorm import RMSNorm as RMSNorm
 from minilm.nn.weight_drop import WeightDrop as WeightDrop

@@ -1,7 +1,7 @@
 """Layers as functions: they are given their parameters instead of keeping them.
 
 Whole layers run in the C core, in float32; losses are in `minilm.nn.losses`, attention in
-`minilm.nn.dot_product`.
+`minilm.nn.dot_product`, rotary positions in `minilm.nn.rotary`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from minilm.nn.penalties import activation_regularization as activation_regulari
 from minilm.nn.penalties import (
     temporal_activation_regularization as temporal_activation_regularization,
 )
+from minilm.nn.rotary import apply_rotary as apply_rotary
+from minilm.nn.rotary import rotary_angles as rotary_angles
 from minilm.tensor import Tensor, TensorLike, as_tensor
 
 # --- layers with parameters -----------------------------------------------------------------------
@@ -161,25 +163,61 @@ def layer_norm(
     ValueError
         If the last axes of `input` have other lengths.
     """
-    x = checks.floats("layer_norm", "input", input)
-    shape = tuple(normalized_shape)
-    if x.shape[len(x.shape) - len(shape) :] != shape:
-        raise ValueError(
-            f"layer_norm: expected input whose last axes are {shape}, got shape {x.shape}"
-        )
+    x, shape = _flattened("layer_norm", input, normalized_shape)
     if weight is None and bias is not None:
         raise ValueError("layer_norm: a bias needs a weight")
     params = [as_tensor(param).reshape(-1) for param in (weight, bias) if param is not None]
-    size = math.prod(shape)
     call = LayerCall(
         "layernorm",
-        normalized_size=size,
+        normalized_size=x.shape[-1],
         eps=eps,
         affine=weight is not None,
         bias=bias is not None,
     )
-    flat = x.reshape(*x.shape[: len(x.shape) - len(shape)], size)
-    return call([flat], params)[0].reshape(x.shape)
+    return call([x], params)[0].reshape(shape)
+
+
+def rms_norm(
+    input: TensorLike,  # noqa: A002
+    normalized_shape: Sequence[int],
+    weight: TensorLike | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Divide by the root mean square of the last axes, then scale by `weight`.
+
+    Parameters
+    ----------
+    input : Tensor
+        ``(..., *normalized_shape)``.
+    normalized_shape : sequence of int
+        The lengths of the axes that are normalized together.
+    weight : Tensor, optional
+        ``normalized_shape``.
+    eps : float, optional
+        Added to the mean square; by default ``2**-23``, the spacing of float32 at 1.
+
+    Raises
+    ------
+    ValueError
+        If the last axes of `input` have other lengths.
+    """
+    x, shape = _flattened("rms_norm", input, normalized_shape)
+    params = [] if weight is None else [as_tensor(weight).reshape(-1)]
+    settings = {} if eps is None else {"eps": eps}
+    call = LayerCall("rmsnorm", normalized_size=x.shape[-1], affine=weight is not None, **settings)
+    return call([x], params)[0].reshape(shape)
+
+
+def _flattened(
+    name: str, value: TensorLike, normalized_shape: Sequence[int]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Bring the axes that are normalized together into one; return the old shape, too."""
+    x = checks.floats(name, "input", value)
+    shape = tuple(normalized_shape)
+    kept = len(x.shape) - len(shape)
+    if kept < 0 or x.shape[kept:] != shape:
+        raise ValueError(f"{name}: expected input whose last axes are {shape}, got shape {x.shape}")
+    return x.reshape(*x.shape[:kept], math.prod(shape)), x.shape
 
 
 # --- functions of each element --------------------------------------------------------------------

@@ -31,7 +31,7 @@ class Real:
 
 
 class Weights(Real):
-    """Class weights: numbers in [0.5, 1.5), which get no gradient."""
+    """Class weights, cosines: numbers in [0.5, 1.5), which get no gradient."""
 
     def make(self, name: str) -> Array:
         """Return the array that belongs to this name."""

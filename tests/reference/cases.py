@@ -72,6 +72,12 @@ def head(name: str, x: Real, classes: int, **config) -> list[Case]:
     return loss(name, x, classes, kind="linear_cross_entropy", **sizes, **config)
 
 
+def turned(name: str, x: Real, batch: int, time: int, pairs: int, **config: bool) -> list[Case]:
+    """One case of rotary positions; the numbers of ``cos`` and ``sin`` are any that are not 0."""
+    angles = {"cos": Weights(batch, time, pairs), "sin": Weights(batch, time, pairs)}
+    return row("rotary", name, {"x": x} | angles, **config)
+
+
 def attend(
     name: str,
     batch: int,
@@ -176,6 +182,17 @@ CASES: list[Case] = [
     *row("layernorm", "no-bias", {"x": Real(5, 33)}, normalized_size=33, bias=False),
     *row("layernorm", "plain", {"x": Real(5, 33)}, normalized_size=33, affine=False),
     *row("layernorm", "wide", {"x": Real(1201, 130)}, normalized_size=130),
+
+    *row("rmsnorm", "1", {"x": Real(3, 1)}, normalized_size=1, eps=0.1),
+    *row("rmsnorm", "17", {"x": Real(5, 3, 17, scale=3.0)}, normalized_size=17, eps=1e-5),
+    *row("rmsnorm", "plain", {"x": Real(5, 33)}, normalized_size=33, affine=False, eps=1e-6),
+    *row("rmsnorm", "wide", {"x": Real(1201, 130)}, normalized_size=130, eps=1e-6),
+
+    *turned("1", Real(1, 1, 1, 2), 1, 1, 1),
+    *turned("17", Real(2, 3, 5, 34), 1, 5, 17),
+    *turned("each", Real(3, 5, 2, 10), 3, 5, 5, heads_first=False),
+    *turned("part", Real(2, 3, 5, 17), 2, 5, 4),
+    *turned("wide", Real(2, 4, 301, 64), 2, 301, 32),
 
     # batch, heads, time, size
     *attend("1", 1, 1, 1, 1),

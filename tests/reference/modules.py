@@ -35,6 +35,8 @@ def build(lib: ModuleType, kind: str, config: dict):
             return nn.Dropout(**config)
         case "layernorm":
             return nn.LayerNorm(**config)
+        case "rmsnorm":
+            return nn.RMSNorm(**config)
         case "activation" if config["function"] in ACTIVATIONS:
             return getattr(nn, ACTIVATIONS[config["function"]])()
         case "activation":
@@ -72,6 +74,8 @@ def run_modules(
     state = {name: tensor(value) for name, value in case.make_params().items()}
     if case.kind == "attention":
         module, outputs = run_attention(lib, case, call if case.training else None, *inputs)
+    elif case.kind == "rotary":
+        module, outputs = lib.nn.Sequential(), (run_rotary(lib, case, *inputs),)
     elif case.kind.endswith("cross_entropy"):
         module, outputs = run_loss(lib, case, state, *inputs)
     else:
@@ -138,6 +142,20 @@ def run_attention(lib: ModuleType, case: Case, drop: Callable | None, *inputs):
     output = output if twin.heads_first else output.transpose(1, 2)
     empty = q.reshape(-1)[:0]
     return lib.nn.Sequential(), (output, weights if twin.need_weights else empty)
+
+
+def run_rotary(lib: ModuleType, case: Case, x, cos, sin):
+    """Turn by angles: our function; for PyTorch, Hugging Face's two lines."""
+    heads_first = case.config.get("heads_first", True)
+    x = x if heads_first else x.transpose(1, 2)
+    if hasattr(lib.nn.functional, "apply_rotary"):
+        y = lib.nn.functional.apply_rotary(x, cos, sin)
+    else:
+        turning, rest = x[..., : 2 * cos.shape[-1]], x[..., 2 * cos.shape[-1] :]
+        a, b = turning.chunk(2, -1)
+        cos, sin = (lib.cat([angle, angle], -1)[:, None] for angle in (cos, sin))
+        y = lib.cat([turning * cos + lib.cat([-b, a], -1) * sin, rest], -1)
+    return y if heads_first else y.transpose(1, 2)
 
 
 def run_loss(lib: ModuleType, case: Case, state: dict, x, targets, weight):

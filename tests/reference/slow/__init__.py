@@ -3,7 +3,7 @@
 ``TWINS`` names the twin of every layer kind; ``layers`` explains what a twin is.
 """
 
-from .attention import Attention
+from .attention import Attention, Rotary
 from .layers import (
     Activation,
     CrossEntropy,
@@ -12,6 +12,7 @@ from .layers import (
     LayerNorm,
     Linear,
     LinearCrossEntropy,
+    RMSNorm,
 )
 from .recurrent import GRU, LSTM, RNN
 
@@ -23,6 +24,8 @@ TWINS = {
     "gru": GRU,
     "dropout": Dropout,
     "layernorm": LayerNorm,
+    "rmsnorm": RMSNorm,
+    "rotary": Rotary,
     "attention": Attention,
     "activation": Activation,
     "cross_entropy": CrossEntropy,

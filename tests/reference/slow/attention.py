@@ -101,3 +101,31 @@ def dropout_factor(draw: Draw, shape: tuple[int, ...], p: float) -> Array:
     batch, heads, time, key_time = shape
     mask = draw(0, (batch, heads, key_time, -(-time // 64) * 64))
     return inverted(mask[..., :time].swapaxes(-1, -2), p)
+
+
+class Rotary:
+    """Number i of a head and number i + R are a point, turned by the angle of its position.
+
+    Su et al. 2021, https://arxiv.org/abs/2104.09864, equation 34. ``cos``, ``sin``: (1 or B, T, R).
+    """
+
+    params: dict[str, tuple[int, ...]] = {}
+
+    def __init__(self, heads_first: bool = True):
+        self.heads_axis = 1 if heads_first else 2
+
+    def turn(self, x: Array, sign: float) -> Array:
+        """Turn by the angles, or back."""
+        pairs = self.cos.shape[-1]
+        a, b, rest = np.split(x, [pairs, 2 * pairs], axis=-1)
+        turned = [a * self.cos - b * sign * self.sin, b * self.cos + a * sign * self.sin, rest]
+        return np.concatenate(turned, axis=-1)
+
+    def forward(self, inputs: Sequence[Array], params: Arrays):
+        x, cos, sin = inputs
+        self.cos, self.sin = (np.expand_dims(angle, self.heads_axis) for angle in (cos, sin))
+        return (self.turn(x, 1.0),)
+
+    def backward(self, grad_outputs: Sequence[Array]):
+        (dy,) = grad_outputs
+        return (self.turn(dy, -1.0), None, None), {}

@@ -145,6 +145,31 @@ class LayerNorm:
         return (dx,), {name: grads[name] for name in self.params}
 
 
+class RMSNorm:
+    """y = x / sqrt(mean(x^2) + eps) * w, along the last axis.
+
+    Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467.
+    """
+
+    def __init__(self, normalized_size: int, eps: float = 2.0**-23, affine: bool = True):
+        self.eps = eps
+        self.params = {"weight": (normalized_size,)} if affine else {}
+
+    def forward(self, inputs: Sequence[Array], params: Arrays):
+        (x,) = inputs
+        self.weight = params.get("weight", 1.0)
+        self.rrms = 1.0 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
+        self.normal = x * self.rrms
+        return (self.normal * self.weight,)
+
+    def backward(self, grad_outputs: Sequence[Array]):
+        (dy,) = grad_outputs
+        dn = dy * self.weight
+        dx = self.rrms * (dn - self.normal * (dn * self.normal).mean(axis=-1, keepdims=True))
+        grads = {"weight": rows(dy * self.normal).sum(axis=0)}
+        return (dx,), {name: grads[name] for name in self.params}
+
+
 class Activation:
     """y = f(x), element by element; ``function`` is a key of ``FUNCTIONS``."""
 
