@@ -142,8 +142,8 @@ static void test_settings_of_the_wrong_type_are_refused(void)
 {
     CHECK_STRING(
         refusal("linear", "in_featurs", 3),
-        "linear has no setting 'in_featurs': expected one of in_features, out_features, bias "
-        "[ML_ERR_VALUE]");
+        "linear has no setting 'in_featurs': expected one of in_features, out_features, bias, "
+        "transposed [ML_ERR_VALUE]");
     const double sizes[] = {0, -1, 1.5, NAN, INFINITY, -INFINITY, 1e300, 0x1p60};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         CHECK(strstr(refusal("linear", "in_features", sizes[i]),

@@ -138,6 +138,12 @@ CASES: list[Case] = [
     *row("linear", "17", {"x": Real(2, 3, 17)}, in_features=17, out_features=33),
     *row("linear", "no-bias", {"x": Real(9, 127)}, in_features=127, out_features=33, bias=False),
     *row("linear", "wide", {"x": Real(301, 130)}, in_features=130, out_features=517),
+    *row("linear", "transposed", {"x": Real(2, 3, 17)},
+         in_features=17, out_features=33, transposed=True),
+    *row("linear", "transposed-no-bias", {"x": Real(9, 127)},
+         in_features=127, out_features=33, bias=False, transposed=True),
+    *row("linear", "transposed-wide", {"x": Real(301, 130)},
+         in_features=130, out_features=517, transposed=True),
 
     # time, batch, input size, hidden size
     *recurrent("1", 1, 1, 1, 1),

@@ -24,6 +24,8 @@ def build(lib: ModuleType, kind: str, config: dict):
     match kind:
         case "embedding":
             return nn.Embedding(**config)
+        case "linear" if config.pop("transposed", False):
+            return conv1d(lib, **config)
         case "linear":
             return nn.Linear(**config)
         case "rnn":
@@ -44,6 +46,26 @@ def build(lib: ModuleType, kind: str, config: dict):
         case "cross_entropy":
             return nn.CrossEntropyLoss(**config)
     raise ValueError(f"no module stands for the layer kind {kind!r}")
+
+
+def conv1d(lib: ModuleType, in_features: int, out_features: int, bias: bool = True):
+    """Return what ``transformers`` calls Conv1D: a linear layer that keeps its weight as (in, out).
+
+    PyTorch has none: there it is made of operations.
+    """
+    if lib.__name__ == "minilm":
+        return lib.models.Conv1D(out_features, in_features, bias)
+
+    class Conv1D(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = lib.nn.Parameter(lib.zeros(in_features, out_features))
+            self.bias = lib.nn.Parameter(lib.zeros(out_features)) if bias else None
+
+        def forward(self, x):
+            return x @ self.weight + (self.bias if bias else 0)
+
+    return Conv1D()
 
 
 def run_layer(module, x, *states):

@@ -67,21 +67,26 @@ class Embedding:
 
 
 class Linear:
-    """y = x W' + b, on the last axis of x (..., in)."""
+    """y = x W' + b, on the last axis of x (..., in); transposed, the parameter is W'."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        self.params = {"weight": (out_features, in_features)}
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, transposed: bool = False
+    ):
+        self.transposed = transposed
+        shape = (out_features, in_features)
+        self.params = {"weight": shape[::-1] if transposed else shape}
         if bias:
             self.params["bias"] = (out_features,)
 
     def forward(self, inputs: Sequence[Array], params: Arrays):
         (self.x,) = inputs
-        self.weight = params["weight"]
+        self.weight = params["weight"].T if self.transposed else params["weight"]
         return (self.x @ self.weight.T + params.get("bias", 0.0),)
 
     def backward(self, grad_outputs: Sequence[Array]):
         (dy,) = grad_outputs
-        grads = {"weight": rows(dy).T @ rows(self.x), "bias": rows(dy).sum(axis=0)}
+        dw = rows(dy).T @ rows(self.x)
+        grads = {"weight": dw.T if self.transposed else dw, "bias": rows(dy).sum(axis=0)}
         return (dy @ self.weight,), {name: grads[name] for name in self.params}
 
 
