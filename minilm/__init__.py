@@ -120,7 +120,23 @@ bool, int, float = dtypes.bool_, dtypes.int32, dtypes.float32
 if TYPE_CHECKING:
     from minilm.data.dataset import TextDataset as TextDataset
     from minilm.data.vocab import Vocab as Vocab
+    from minilm.models.auto import AutoConfig as AutoConfig
+    from minilm.models.auto import AutoModelForCausalLM as AutoModelForCausalLM
+    from minilm.models.auto import (
+        AutoModelForSequenceClassification as AutoModelForSequenceClassification,
+    )
     from minilm.models.awd_lstm import AWDLSTM as AWDLSTM
+    from minilm.models.configuration import DistilBertConfig as DistilBertConfig
+    from minilm.models.configuration import GPT2Config as GPT2Config
+    from minilm.models.configuration import LlamaConfig as LlamaConfig
+    from minilm.models.distilbert import (
+        DistilBertForSequenceClassification as DistilBertForSequenceClassification,
+    )
+    from minilm.models.distilbert import DistilBertModel as DistilBertModel
+    from minilm.models.gpt2 import GPT2LMHeadModel as GPT2LMHeadModel
+    from minilm.models.gpt2 import GPT2Model as GPT2Model
+    from minilm.models.llama import LlamaForCausalLM as LlamaForCausalLM
+    from minilm.models.llama import LlamaModel as LlamaModel
     from minilm.models.rnn import RNNModel as RNNModel
     from minilm.runtime import get_num_threads as get_num_threads
     from minilm.runtime import set_num_threads as set_num_threads
@@ -132,6 +148,18 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "AWDLSTM": "minilm.models.awd_lstm",
+    "AutoConfig": "minilm.models.auto",
+    "AutoModelForCausalLM": "minilm.models.auto",
+    "AutoModelForSequenceClassification": "minilm.models.auto",
+    "DistilBertConfig": "minilm.models.configuration",
+    "DistilBertForSequenceClassification": "minilm.models.distilbert",
+    "DistilBertModel": "minilm.models.distilbert",
+    "GPT2Config": "minilm.models.configuration",
+    "GPT2LMHeadModel": "minilm.models.gpt2",
+    "GPT2Model": "minilm.models.gpt2",
+    "LlamaConfig": "minilm.models.configuration",
+    "LlamaForCausalLM": "minilm.models.llama",
+    "LlamaModel": "minilm.models.llama",
     "RNNModel": "minilm.models.rnn",
     "TextDataset": "minilm.data.dataset",
     "Vocab": "minilm.data.vocab",

@@ -81,8 +81,8 @@ def test_a_missing_tokenizer_is_named(saved):
         (b'{"model_type": "rnn",', "config.json is damaged: .* line 1"),
         (b"[1]", "expected an object, got list"),
         (b"\xff{}", "config.json is damaged: not UTF-8 at byte offset 0"),
-        (b"{}", "model_type must be one of rnn, awd_lstm; got None"),
-        (b'{"model_type": "bert"}', "model_type must be one of rnn, awd_lstm; got 'bert'"),
+        (b"{}", "model_type must be one of rnn, awd_lstm, .*; got None"),
+        (b'{"model_type": "bert"}', "one of rnn, .*, llama, distilbert; got 'bert'"),
         (b'{"model_type": "rnn", "vocab_size": 3}', "does not describe a RNNModel"),
     ],
 )

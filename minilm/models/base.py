@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
-from minilm import _core, nn
+from minilm import _core
+from minilm.models.pretrained import PretrainedModel
 from minilm.tensor import Tensor, as_tensor
 
 
@@ -91,19 +91,22 @@ def detach_state(state: Any) -> Any:
     return map_state(lambda part: part.detach() if isinstance(part, Tensor) else part, state)
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(PretrainedModel):
     """A module that predicts the next token.
 
-    A subclass gives ``model_type`` (its name in ``config.json``), ``config`` (the arguments that
-    make it again) and ``forward(ids) -> logits``. One that can carry a state from one stretch of
-    text to the next gives ``forward_with_state(ids, state=None) -> (logits, state)`` too; training,
+    A subclass gives ``model_type`` (its name in ``config.json``), ``config`` (what makes it again)
+    and ``forward(ids, labels=None)``: an output with ``.loss`` and ``.logits`` where labels are
+    given, logits or such an output where not. One that can carry a state from one stretch of text
+    to the next gives ``forward_with_state(ids, state=None) -> (logits, state)`` too; training,
     evaluation and generation use it where it exists. Its state is cut from the tape, unless it is
     called with ``detach=False``, which windows that are read in pieces ask for
     (:func:`minilm.models.window_loss`).
     """
 
-    model_type: ClassVar[str]
-    config: dict[str, Any]
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence that the model reads at once; None if any will do."""
+        return None
 
     def penalty(self) -> Tensor | None:
         """Return what training adds to the loss of the last forward pass, and let go of it.
@@ -187,25 +190,3 @@ class LanguageModel(nn.Module):
             verbose,
             **arguments,
         )
-
-    def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
-        """Save into a folder; see :func:`minilm.models.folder.save_pretrained`."""
-        from minilm.models.folder import save_pretrained
-
-        save_pretrained(self, folder, tokenizer)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
-        """Load from a folder; see :func:`minilm.models.folder.from_pretrained`.
-
-        Raises
-        ------
-        TypeError
-            If the folder holds another kind of model.
-        """
-        from minilm.models.folder import from_pretrained
-
-        model = from_pretrained(folder)
-        if not isinstance(model, cls):
-            raise TypeError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
-        return model

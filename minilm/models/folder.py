@@ -1,35 +1,41 @@
-"""The one format on disk: a folder with config.json, model.safetensors and tokenizer.json."""
+"""The one format on disk: a folder with config.json, model.safetensors and tokenizer.json.
+
+It is Hugging Face's: what ``transformers`` writes is read here, and the other way round.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from minilm.atomic import atomic_write_all
 from minilm.json_text import to_json
-from minilm.serialization import load
-from minilm.tensor import Tensor
+from minilm.models.errors import FolderError as FolderError
+from minilm.models.files import check_exists, read_json, read_text
+from minilm.models.loading import fill, warn_of_new_head
+from minilm.models.weights import WEIGHTS as WEIGHTS
+from minilm.models.weights import stored_tensors, stored_weights
+from minilm.models.weights import weight_bytes as weight_bytes
+from minilm.nn import init
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from minilm.models.base import LanguageModel
+    from minilm.models.pretrained import PretrainedModel
+    from minilm.models.pretrained_config import PretrainedConfig
+
+    M = TypeVar("M", bound=PretrainedModel)
+    C = TypeVar("C", bound=PretrainedConfig)
 
 CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
-
-
-class FolderError(ValueError):
-    """A model's folder is missing, incomplete or damaged; the message names the file."""
+GENERATION = "generation_config.json"
 
 
 def save_pretrained(
-    model: LanguageModel,
+    model: PretrainedModel,
     folder: str | Path,
     tokenizer: Tokenizer | None = None,
     training: Mapping[str, Any] | None = None,
@@ -42,7 +48,7 @@ def save_pretrained(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : PretrainedModel
         What to save.
     folder : str or Path
         Where; made when missing.
@@ -64,35 +70,32 @@ def save_pretrained(
 
 
 def pretrained_files(
-    model: LanguageModel,
+    model: PretrainedModel,
     tokenizer: Tokenizer | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a model's folder, by name; see :func:`save_pretrained`."""
-    config: dict[str, Any] = {
+    config = {
         "model_type": model.model_type,
+        **_settings(model),
         "architectures": [type(model).__name__],
-        **model.config,
     }
     if training is not None:
         config["training"] = dict(training)
     files = {CONFIG: to_json(config).encode("utf-8"), WEIGHTS: weight_bytes(model)}
+    if model.generation_config:
+        files[GENERATION] = to_json(model.generation_config).encode("utf-8")
     if tokenizer is not None:
         files[TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
     return files
 
 
-def weight_bytes(model: Any) -> bytes:
-    """Return a module's ``state_dict`` as a safetensors file."""
-    from safetensors.numpy import save as to_bytes
-
-    shared = _shared_names(model)
-    arrays = {
-        name: np.ascontiguousarray(tensor.numpy())
-        for name, tensor in model.state_dict().items()
-        if name not in shared
-    }
-    return to_bytes(arrays, metadata={"format": "pt", **shared})
+def _settings(model: PretrainedModel) -> dict[str, Any]:
+    if isinstance(model.config, dict):
+        return model.config
+    settings: dict[str, Any] = model.config.to_dict()
+    settings.pop("torch_dtype", None)  # the file that they came from may have been narrower
+    return settings | {"dtype": "float32"}
 
 
 def _writer(data: bytes) -> Callable[[BinaryIO], object]:
@@ -100,12 +103,12 @@ def _writer(data: bytes) -> Callable[[BinaryIO], object]:
 
 
 def from_pretrained(folder: str | Path) -> LanguageModel:
-    """Load the model that a folder holds, in evaluation mode.
+    """Load the language model that a folder holds, in evaluation mode.
 
     Parameters
     ----------
     folder : str or Path
-        As written by :func:`save_pretrained`.
+        As written by :func:`save_pretrained`, or by ``transformers``.
 
     Returns
     -------
@@ -114,28 +117,123 @@ def from_pretrained(folder: str | Path) -> LanguageModel:
     Raises
     ------
     FolderError
-        If the folder or a file in it is missing or damaged, or the weights do not fit the
-        architecture; then all names that are missing, unexpected or of another shape are listed.
+        If the folder or a file in it is missing or damaged, the architecture is not supported, or
+        the weights do not fit it; then all names that are missing, unexpected or of another shape
+        are listed.
     """
+    from minilm.models.auto import model_class
+    from minilm.models.base import LanguageModel
+
     path = Path(folder)
-    model = _build(read_config(path), path / CONFIG)
-    load_weights(model, path / WEIGHTS)
-    return model.eval()
+    cls = model_class(read_config(path), path / CONFIG)
+    if not issubclass(cls, LanguageModel):
+        raise FolderError(f"{path} holds a {cls.__name__}, which is no language model")
+    return load_model(path, cls)
 
 
-def load_weights(model: Any, path: str | Path) -> None:
-    """Give a model the weights of a safetensors file; a shared one may have any of its names.
+def load_model(
+    folder: Path,
+    cls: type[M],
+    config: PretrainedConfig | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> M:
+    """Load a model of a certain class, in evaluation mode.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    cls : type
+        The class. Where the folder holds a relative with another head, the part below the head is
+        loaded, and a new head is put on it, with a warning.
+    config : PretrainedConfig, optional
+        Instead of the one in the folder.
+    overrides : mapping, optional
+        Settings that replace those of the configuration.
 
     Raises
     ------
     FolderError
-        If the file is missing or damaged, or does not fit the model; then all names that are
+        As :func:`from_pretrained`.
+    TypeError
+        If the folder holds another type of model, or a setting is unknown.
+    """
+    settings = read_config(folder)
+    kind, names = settings.get("model_type"), settings.get("architectures") or [cls.__name__]
+    if kind != cls.model_type:
+        raise TypeError(f"{folder} holds a {', '.join(names)}, not a {cls.__name__}")
+    stored = stored_weights(folder)
+    with init.skipped():
+        model = _build(cls, settings, folder, len(stored), config, overrides or {})
+    whole = cls.__name__ in names or not cls.base_model_prefix
+    new = fill(model, stored, folder, whole)
+    if new:
+        model.reset_parameters(new)
+        warn_of_new_head(model, new, folder)
+    if (folder / GENERATION).exists():
+        model.generation_config = read_json(folder / GENERATION)
+    return model.eval()
+
+
+def load_weights(model: Any, path: str | Path) -> None:
+    """Give a module the weights of a safetensors file; a shared one may have any of its names.
+
+    Raises
+    ------
+    FolderError
+        If the file is missing or damaged, or does not fit the module; then all names that are
         missing, unexpected or of another shape are listed.
     """
     path = Path(path)
-    weights = _read_weights(path)
-    _fill_in_shared(weights, _shared_names(model), path)
-    _load_weights(model, weights, path)
+    check_exists(path)
+    fill(model, stored_tensors(path), path, whole=True)
+
+
+def _build(
+    cls: type[M],
+    settings: Mapping[str, Any],
+    folder: Path,
+    tensors: int,
+    config: PretrainedConfig | None,
+    overrides: Mapping[str, Any],
+) -> M:
+    """Make a model whose weights are still to be read."""
+    path = folder / CONFIG
+    for name in ("num_layers", "num_hidden_layers", "n_layer", "n_layers"):
+        blocks = settings.get(name)
+        if isinstance(blocks, int) and blocks > tensors:
+            raise FolderError(f"{path}: {name} is {blocks}, but there are only {tensors} weights")
+    try:
+        if cls.config_class is None:
+            ours = {"model_type", "architectures", "training"}
+            arguments = {name: value for name, value in settings.items() if name not in ours}
+            return cls(**arguments, **overrides)
+        return cls(config or config_from(cls.config_class, settings, folder, overrides))
+    except FolderError:
+        raise
+    except (TypeError, ValueError, MemoryError, OverflowError) as error:
+        if overrides:
+            raise
+        raise FolderError(f"{path} does not describe a {cls.__name__}: {error}") from None
+
+
+def config_from(
+    cls: type[C], settings: Mapping[str, Any], folder: Path, overrides: Mapping[str, Any]
+) -> C:
+    """Make a configuration of a file's settings.
+
+    Raises
+    ------
+    FolderError
+        If a setting of the file is out of range, or asks for something that is not computed.
+    TypeError, ValueError
+        If an override is unknown or out of range.
+    """
+    try:
+        config = cls.from_dict(settings)
+    except ValueError as error:
+        raise FolderError(f"{folder / CONFIG}: {error}") from None
+    return cls.from_dict(settings, **overrides) if overrides else config
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
@@ -150,7 +248,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
     path = Path(folder) / TOKENIZER
-    text = _read_text(path)
+    text = read_text(path)
     try:
         tokenizer: Tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # tokenizers raises bare Exception
@@ -172,109 +270,4 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     FolderError
         If the folder or the file is missing or damaged.
     """
-    path = Path(folder) / CONFIG
-    try:
-        config = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise FolderError(
-            f"{path} is damaged: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    if not isinstance(config, dict):
-        raise FolderError(f"{path} is damaged: expected an object, got {type(config).__name__}")
-    return config
-
-
-def _model_types() -> dict[str, type[LanguageModel]]:
-    from minilm.models.awd_lstm import AWDLSTM
-    from minilm.models.rnn import RNNModel
-
-    return {model.model_type: model for model in (RNNModel, AWDLSTM)}
-
-
-def _build(config: Mapping[str, Any], path: Path) -> LanguageModel:
-    types = _model_types()
-    kind = config.get("model_type")
-    if kind not in types:
-        raise FolderError(f"{path}: model_type must be one of {', '.join(types)}; got {kind!r}")
-    ours = {"model_type", "architectures", "training"}
-    arguments = {name: value for name, value in config.items() if name not in ours}
-    try:
-        return types[kind](**arguments)
-    except (TypeError, ValueError) as error:
-        raise FolderError(f"{path} does not describe a {types[kind].__name__}: {error}") from None
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import safe_open
-
-    _check_exists(path)
-    try:
-        weights = load(path)
-    except ValueError as error:
-        raise FolderError(str(error)) from None
-    with safe_open(path, framework="numpy") as file:
-        others = file.metadata() or {}
-    return {name: weights[of] for name, of in others.items() if of in weights} | weights
-
-
-def _shared_names(model: LanguageModel) -> dict[str, str]:
-    """Map each further name of a parameter that several modules share to its first name."""
-    first: dict[Tensor, str] = {}
-    names = {
-        name: first.setdefault(tensor, name)
-        for name, tensor in model.state_dict(keep_vars=True).items()
-    }
-    return {name: original for name, original in names.items() if name != original}
-
-
-def _fill_in_shared(weights: dict[str, Tensor], shared: Mapping[str, str], path: Path) -> None:
-    """Give shared parameters all their names: a file may have any of them, or all."""
-    for name, original in shared.items():
-        if name in weights and original in weights:
-            if not np.array_equal(weights[name].numpy(), weights[original].numpy()):
-                raise FolderError(
-                    f"{path}: {original} and {name} are one parameter of this model, but they "
-                    f"differ there: was it trained without tied weights? Then {CONFIG} should say "
-                    "so"
-                )
-        elif original in weights:
-            weights[name] = weights[original]
-        elif name in weights:
-            weights[original] = weights[name]
-
-
-def _load_weights(model: LanguageModel, weights: Mapping[str, Tensor], path: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    problems = [f"missing {name} {shape}" for name, shape in expected.items() if name not in given]
-    problems += [
-        f"unexpected {name} {shape}" for name, shape in given.items() if name not in expected
-    ]
-    problems += [
-        f"{name} has shape {given[name]}, expected {shape}"
-        for name, shape in expected.items()
-        if given.get(name, shape) != shape
-    ]
-    if problems:
-        raise FolderError(f"the weights in {path} do not fit {CONFIG}: {'; '.join(problems)}")
-    model.load_state_dict(weights)
-
-
-def _read_text(path: Path) -> str:
-    _check_exists(path)
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise FolderError(f"{path} is damaged: not UTF-8 at byte offset {error.start}") from None
-
-
-def _check_exists(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise FolderError(
-            f"{folder} {what}; expected the folder of a trained model, as minilm train makes"
-        )
-    if not path.exists():
-        here = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
-        raise FolderError(f"{folder} has no {path.name} (it has {here})")
+    return read_json(Path(folder) / CONFIG)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
 from minilm.models.checks import positive, share
 from minilm.models.decoding import DecoderWeights, decoder_of, has_plain_parts, pack, rnn_weights
+from minilm.models.output import CausalLMOutput, causal_lm_loss
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import tie_weights as tie
 from minilm.tensor import Tensor
@@ -99,20 +100,31 @@ class RNNModel(LanguageModel):
         if tie_weights:
             tie(self.embedding, self.fc)
 
-    def forward(self, x: Any) -> Tensor:
+    @overload
+    def forward(self, x: Any, labels: None = None) -> Tensor: ...
+    @overload
+    def forward(self, x: Any, labels: Any) -> CausalLMOutput: ...
+    def forward(self, x: Any, labels: Any = None) -> Tensor | CausalLMOutput:
         """Score every next token, from a zero state.
 
         Parameters
         ----------
         x : Tensor or ndarray of int
             Token ids ``(batch, time)``.
+        labels : Tensor or ndarray of int, optional
+            ``(batch, time)``, usually the ids themselves: they are shifted inside. -100 does not
+            count.
 
         Returns
         -------
-        Tensor
-            Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1.
+        Tensor or CausalLMOutput
+            Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1. With
+            labels, an output with ``.loss`` and ``.logits``.
         """
-        return self.forward_with_state(x)[0]
+        logits = self.forward_with_state(x)[0]
+        if labels is None:
+            return logits
+        return CausalLMOutput(causal_lm_loss(logits, labels), logits)
 
     def forward_with_state(
         self, x: Any, state: Any = None, *, detach: bool = True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,12 +14,37 @@ from minilm.random import Generator, default_generator
 from minilm.tensor import Tensor
 
 
+class _Mode(threading.local):
+    skips = False
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def skipped() -> Iterator[None]:
+    """Leave what is made in a ``with`` block as its memory was found: no draw, no page touched.
+
+    For modules whose parameters are read from a file right after.
+    """
+    before, _mode.skips = _mode.skips, True
+    try:
+        yield
+    finally:
+        _mode.skips = before
+
+
+def skipping() -> bool:
+    """Tell whether parameters are left as their memory was found: see `skipped`."""
+    return _mode.skips
+
+
 @no_grad
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Draw from the uniform distribution on ``[a, b)``."""
-    return tensor.uniform_(a, b, generator=generator)
+    return tensor if _mode.skips else tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad
@@ -24,13 +52,13 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Draw from the normal distribution."""
-    return tensor.normal_(mean, std, generator=generator)
+    return tensor if _mode.skips else tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Make every element `val`."""
-    return tensor.fill_(val)
+    return tensor if _mode.skips else tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:

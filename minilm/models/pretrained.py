@@ -1,0 +1,88 @@
+"""What every model has that lives in a folder: saving, loading, sharing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from minilm import nn
+from minilm.models.pretrained_config import PretrainedConfig
+
+
+class PretrainedModel(nn.Module):
+    """A module that is saved in a folder and loaded from one.
+
+    A subclass gives ``model_type`` (its name in ``config.json``) and ``config`` (what makes it
+    again).
+
+    Attributes
+    ----------
+    config : dict or PretrainedConfig
+        Arguments of the class, or its configuration.
+    generation_config : dict
+        How the model writes, under Hugging Face's names: ids that begin and end a text, and
+        defaults of ``generate``. Kept in ``generation_config.json``.
+    """
+
+    model_type: ClassVar[str]
+    config_class: ClassVar[type[PretrainedConfig] | None] = None
+    base_model_prefix: ClassVar[str] = ""  # where the model without its head is kept
+    ignored_weights: ClassVar[re.Pattern[str] | None] = None  # which files hold, and nobody needs
+    config: Any
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        self.config = config
+        self.generation_config: dict[str, Any] = {}
+
+    def reset_parameters(self, names: list[str] | None = None) -> None:
+        """Draw the parameters again, or those of these names."""
+
+    def num_parameters(self) -> int:
+        """Return how many numbers the model learns; what is shared counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
+        """Save into a folder; see :func:`minilm.models.folder.save_pretrained`."""
+        from minilm.models.folder import save_pretrained
+
+        save_pretrained(self, folder, tokenizer)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any
+    ) -> Self:
+        """Load from a folder, or from the hub, in evaluation mode.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            A folder, or a hub name such as ``"distilgpt2"``.
+        config : PretrainedConfig, optional
+            Instead of the one in the folder.
+        **options
+            ``revision``, ``token``, ``cache_dir``, ``local_files_only``: see
+            :func:`minilm.models.hub.resolve`. All others replace settings of the configuration,
+            as ``num_labels=3``.
+
+        Raises
+        ------
+        FolderError
+            If a file is missing or damaged, or the weights do not fit.
+        HubError
+            If a hub name cannot be had.
+        TypeError
+            If the folder holds another kind of model.
+        """
+        from minilm.models.folder import load_model
+        from minilm.models.hub import resolve, split_options
+
+        hub, overrides = split_options(options)
+        return load_model(resolve(name_or_path, **hub), cls, config, overrides)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Share on the hub, with a model card; see :func:`minilm.models.hub.push_to_hub`."""
+        from minilm.models.hub import push_to_hub
+
+        return push_to_hub(self, repo_id, **options)
