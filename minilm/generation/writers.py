@@ -93,9 +93,12 @@ class ForwardWriter:
 def _reader(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from all ids so far (batch, time) to the next one's logits (batch, V)."""
     state, seen = None, 0
+    longest = getattr(model, "max_length", None)
 
     def read(ids: np.ndarray) -> np.ndarray:
         nonlocal state, seen
+        if longest is not None:  # it sees the last of the text, as it did in training
+            seen = max(seen, ids.shape[1] - longest)
         logits, state = read_on(model, ids[:, seen:], state)
         if state is not None:  # else the model forgets, and reads all of it again
             seen = ids.shape[1]
