@@ -10,9 +10,9 @@ import numpy as np
 
 import minilm.nn.functional as F
 from minilm import nn
-from minilm.models.attention import checked_ids, checked_mask, positions_of
 from minilm.models.base import LanguageModel
 from minilm.models.cache import DynamicCache
+from minilm.models.inputs import checked_ids, checked_mask, positions_of
 from minilm.models.output import BaseModelOutput, CausalLMOutput, asked, causal_lm_loss
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.pretrained_config import PretrainedConfig

@@ -13,20 +13,21 @@ import numpy as np
 import minilm.nn.functional as F
 from minilm import nn
 from minilm.grad_mode import no_grad
-from minilm.models.attention import (
+from minilm.models.classification import classification_loss
+from minilm.models.configuration import DistilBertConfig
+from minilm.models.inputs import (
     ACTIVATIONS,
-    attend,
     checked_ids,
     checked_mask,
+    merge_heads,
     positions_of,
     split_heads,
 )
-from minilm.models.classification import classification_loss
-from minilm.models.configuration import DistilBertConfig
 from minilm.models.output import BaseModelOutput, SequenceClassifierOutput, asked
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
 from minilm.nn import init
+from minilm.nn.dot_product import attention
 from minilm.tensor import Tensor
 
 EPSILON = 1e-12  # added to variances; no setting, as in Hugging Face
@@ -69,17 +70,15 @@ class DistilBertSelfAttention(nn.Module):
         """Map ``(batch, time, width)`` to the same, with attention weights if asked for."""
         projections = (self.q_lin, self.k_lin, self.v_lin)
         query, key, value = (split_heads(project(x), self._head_size) for project in projections)
-        mixed, weights = attend(
+        mixed, weights = attention(
             query,
             key,
             value,
-            mask,
-            causal=False,
-            scale=self._head_size**-0.5,
-            dropout=self.dropout.p if self.training else 0.0,
-            weights=output_attentions,
+            key_mask=mask,
+            dropout_p=self.dropout.p if self.training else 0.0,
+            need_weights=output_attentions,
         )
-        return self.out_lin(mixed), weights
+        return self.out_lin(merge_heads(mixed)), weights
 
 
 class FFN(nn.Module):

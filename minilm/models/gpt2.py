@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minilm import nn
-from minilm.models.attention import ACTIVATIONS, attend, split_heads
 from minilm.models.configuration import GPT2Config
 from minilm.models.conv1d import Conv1D
 from minilm.models.decoder import CausalLM, Context, Decoder
+from minilm.models.inputs import ACTIVATIONS
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
+from minilm.nn.dot_product import attention, packed_attention
 from minilm.tensor import Tensor
 
 
@@ -41,20 +42,24 @@ class GPT2Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
         """Map ``(batch, time, width)`` to the same, with attention weights if asked for."""
-        parts = self.c_attn(x).split(x.shape[-1], dim=-1)
-        query, key, value = (split_heads(part, self._head_size) for part in parts)
-        if context.cache is not None:
+        batch, time, width = x.shape
+        heads = width // self._head_size
+        qkv = self.c_attn(x).reshape(batch, time, 3 * heads, self._head_size)
+        options: dict[str, Any] = {
+            "key_mask": context.mask,
+            "causal": True,
+            "scale": self._scale,
+            "dropout_p": self.attn_dropout.p if self.training else 0.0,
+            "need_weights": context.weights,
+        }
+        if context.cache is None:
+            mixed, weights = packed_attention(qkv, heads, **options)
+        else:
+            query, key, value = (part.transpose(1, 2) for part in qkv.split(heads, dim=2))
             key, value = context.cache.update(key, value, self._layer)
-        mixed, weights = attend(
-            query,
-            key,
-            value,
-            context.mask,
-            causal=True,
-            scale=self._scale,
-            dropout=self.attn_dropout.p if self.training else 0.0,
-            weights=context.weights,
-        )
+            mixed, weights = attention(query, key, value, aligned_to_end=True, **options)
+            mixed = mixed.transpose(1, 2)
+        mixed = mixed.reshape(batch, time, width)
         return self.resid_dropout(self.c_proj(mixed)), weights
 
 

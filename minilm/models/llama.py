@@ -14,12 +14,13 @@ import numpy as np
 
 from minilm import nn
 from minilm.models import rotary
-from minilm.models.attention import ACTIVATIONS, attend, split_heads
 from minilm.models.configuration import LlamaConfig
 from minilm.models.decoder import CausalLM, Context, Decoder
+from minilm.models.inputs import ACTIVATIONS, merge_heads, split_heads
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.standin import RMSNorm
 from minilm.models.start import start_normally
+from minilm.nn.dot_product import attention
 from minilm.tensor import Tensor
 
 
@@ -47,17 +48,17 @@ class LlamaAttention(nn.Module):
         query, key = (rotary.rotate(heads, *context.rotation) for heads in (query, key))
         if context.cache is not None:
             key, value = context.cache.update(key, value, self._layer)
-        mixed, weights = attend(
+        mixed, weights = attention(
             query,
             key,
             value,
-            context.mask,
+            key_mask=context.mask,
             causal=True,
-            scale=self._head_dim**-0.5,
-            dropout=self._dropout if self.training else 0.0,
-            weights=context.weights,
+            aligned_to_end=True,
+            dropout_p=self._dropout if self.training else 0.0,
+            need_weights=context.weights,
         )
-        return self.o_proj(mixed), weights
+        return self.o_proj(merge_heads(mixed)), weights
 
 
 class LlamaMLP(nn.Module):

@@ -74,7 +74,7 @@ class BaseModelOutput(ModelOutput):
     hidden_states : tuple of Tensor or None
         Before the first block and after each, the last one normalized: ``(batch, time, width)``.
     attentions : tuple of Tensor or None
-        Attention weights of each block ``(batch, heads, time, past and time)``, before dropout.
+        Attention weights of each block ``(batch, heads, time, past and time)``, after dropout.
     """
 
     last_hidden_state: Tensor

@@ -45,6 +45,8 @@ def with_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
         The same, without the two.
     """
     rest = {k: v for k, v in settings.items() if k not in ("rope_theta", "rope_scaling")}
+    if rest == settings:
+        return rest
     parameters = rest.get("rope_parameters") or settings.get("rope_scaling") or {}
     if isinstance(parameters, Mapping) and settings.get("rope_theta") is not None:
         parameters = {"rope_theta": settings["rope_theta"], **parameters}
@@ -56,14 +58,16 @@ def checked_parameters(parameters: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    parameters : mapping
-        ``rope_theta``, ``rope_type`` (``type`` in old files), and the numbers of that type.
+    parameters : mapping or None
+        ``rope_theta``, ``rope_type`` (``type`` in old files), and the numbers of that type; what
+        is missing of the first two is the default.
 
     Raises
     ------
     ValueError
         If the type is not computed, or a number is missing or not above 0.
     """
+    parameters = {} if parameters is None else parameters
     if not isinstance(parameters, Mapping):
         raise ValueError(f"rope_parameters must hold rope_theta, rope_type ...; got {parameters!r}")
     kind = parameters.get("rope_type", parameters.get("type", "default"))

@@ -1,4 +1,4 @@
-"""What the models share: which positions may be seen, where each token stands, attention."""
+"""What transformers share: checks of ids and masks, where each token stands, activations, heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 import minilm.nn.functional as F
 from minilm.nn import checks
-from minilm.operations import matmul, stack
 from minilm.tensor import Tensor
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -22,7 +21,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "swish": F.silu,
     "tanh": F.tanh,
 }
-HIDDEN = np.float32(np.finfo(np.float32).min)
 
 
 def checked_ids(input_ids: Any, vocab_size: int, longest: int, past: int = 0) -> np.ndarray:
@@ -148,75 +146,13 @@ def positions_of(
     return places[:, past:]
 
 
-def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: np.ndarray | None,
-    *,
-    causal: bool,
-    scale: float,
-    dropout: float = 0.0,
-    weights: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Give each query the values of the keys it may see, weighted by how well these fit.
-
-    Parameters
-    ----------
-    query : Tensor
-        ``(batch, heads, time, head size)``.
-    key, value : Tensor
-        ``(batch, key and value heads, past and time, head size)``; where they have fewer heads,
-        groups of query heads share one.
-    mask : ndarray of bool or None
-        ``(batch, past and time)``, True for what may be seen.
-    causal : bool
-        Whether a query sees only what is not after it; the last query stands at the last key.
-    scale : float
-        Scores are multiplied by it.
-    dropout : float
-        Share of the weights that is dropped.
-    weights : bool
-        Whether to return the weights, too.
-
-    Returns
-    -------
-    output : Tensor
-        ``(batch, time, heads * head size)``.
-    weights : Tensor or None
-        ``(batch, heads, time, past and time)``, before dropout.
-    """
-    batch, heads, time, size = query.shape
-    key, value = _shared(key, heads), _shared(value, heads)
-    scores = matmul(query, key.transpose(-2, -1)) * scale
-    hidden = _hidden(mask, time, key.shape[2], causal)
-    if hidden is not None:
-        scores = scores.masked_fill(hidden, float(HIDDEN))
-    probabilities = scores.softmax(-1)
-    mixed = matmul(F.dropout(probabilities, dropout, dropout > 0), value)
-    output = mixed.transpose(1, 2).reshape(batch, time, heads * size)
-    return output, probabilities if weights else None
-
-
-def _hidden(mask: np.ndarray | None, time: int, length: int, causal: bool) -> np.ndarray | None:
-    """Return what queries must not see, to broadcast with (batch, heads, time, length)."""
-    hidden = None if mask is None else ~mask[:, None, None, :]
-    if causal and time > 1:
-        later = np.arange(length) > np.arange(length - time, length)[:, None]
-        hidden = later if hidden is None else hidden | later
-    return hidden
-
-
-def _shared(x: Tensor, heads: int) -> Tensor:
-    """Repeat heads of keys or values, so that each query head has one."""
-    batch, own, length, size = x.shape
-    if own == heads:
-        return x
-    repeated = stack([x] * (heads // own), dim=2)
-    return repeated.reshape(batch, heads, length, size)
-
-
 def split_heads(x: Tensor, size: int) -> Tensor:
     """Bring ``(batch, time, heads * size)`` to ``(batch, heads, time, size)``."""
     batch, time, width = x.shape
     return x.reshape(batch, time, width // size, size).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """Bring ``(batch, heads, time, size)`` to ``(batch, time, heads * size)``."""
+    batch, heads, time, size = x.shape
+    return x.transpose(1, 2).reshape(batch, time, heads * size)
