@@ -31,14 +31,14 @@ class Context:
         Takes keys and values, and has those of the past.
     weights : bool
         Whether attention weights are asked for.
-    rotation : tuple of ndarray or None
+    rotation : tuple of Tensor or None
         Cosine and sine of rotary positions.
     """
 
     mask: np.ndarray | None = None
     cache: DynamicCache | None = None
     weights: bool = False
-    rotation: tuple[np.ndarray, np.ndarray] | None = None
+    rotation: tuple[Tensor, Tensor] | None = None
 
 
 class Decoder(PretrainedModel):
@@ -62,7 +62,7 @@ class Decoder(PretrainedModel):
         """Normalize what leaves the last block."""
         raise NotImplementedError
 
-    def rotation(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def rotation(self, positions: np.ndarray) -> tuple[Tensor, Tensor] | None:
         """Return cosine and sine of rotary positions, if the model has them."""
         return None
 

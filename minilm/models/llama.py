@@ -18,9 +18,9 @@ from minilm.models.configuration import LlamaConfig
 from minilm.models.decoder import CausalLM, Context, Decoder
 from minilm.models.inputs import ACTIVATIONS, merge_heads, split_heads
 from minilm.models.pretrained import PretrainedModel
-from minilm.models.standin import RMSNorm
 from minilm.models.start import start_normally
 from minilm.nn.dot_product import attention
+from minilm.nn.rotary import apply_rotary, rotary_angles
 from minilm.tensor import Tensor
 
 
@@ -45,7 +45,7 @@ class LlamaAttention(nn.Module):
         projections = (self.q_proj, self.k_proj, self.v_proj)
         query, key, value = (split_heads(project(x), self._head_dim) for project in projections)
         assert context.rotation is not None
-        query, key = (rotary.rotate(heads, *context.rotation) for heads in (query, key))
+        query, key = (apply_rotary(heads, *context.rotation) for heads in (query, key))
         if context.cache is not None:
             key, value = context.cache.update(key, value, self._layer)
         mixed, weights = attention(
@@ -86,8 +86,8 @@ class LlamaDecoderLayer(nn.Module):
         super().__init__()
         self.self_attn = LlamaAttention(config, layer)
         self.mlp = LlamaMLP(config)
-        self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
     def forward(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
         """Map ``(batch, time, width)`` to the same, with attention weights if asked for."""
@@ -135,7 +135,7 @@ class LlamaModel(_Llama, Decoder):
         self.layers = nn.ModuleList(
             LlamaDecoderLayer(config, layer) for layer in range(config.num_hidden_layers)
         )
-        self.norm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.reset_parameters()
 
     def embed(self, ids: np.ndarray, positions: np.ndarray) -> Tensor:
@@ -152,11 +152,11 @@ class LlamaModel(_Llama, Decoder):
         normal: Tensor = self.norm(x)
         return normal
 
-    def rotation(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rotation(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return cosine and sine of the angles by which queries and keys are turned."""
         config = self.config
         frequencies = rotary.inverse_frequencies(config.head_dim, config.rope_parameters)
-        return rotary.cos_sin(frequencies, positions)
+        return rotary_angles(positions, frequencies)
 
 
 class LlamaForCausalLM(_Llama, CausalLM):

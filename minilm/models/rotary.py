@@ -1,8 +1,6 @@
-"""Rotary positions: queries and keys are turned by angles that grow with the position.
+"""By which angles rotary positions turn queries and keys: the settings of a configuration.
 
-The score of a query and a key then depends on how far they are apart (Su et al., 2021,
-https://arxiv.org/abs/2104.09864). A head's vector is taken as D/2 points of a plane, point i made
-of its elements i and i + D/2, as Hugging Face lays them out.
+`minilm.nn.rotary` turns them.
 """
 
 from __future__ import annotations
@@ -14,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from minilm.models import values
-from minilm.operations import cat
-from minilm.tensor import Tensor
 
 DEFAULT_THETA = 10000.0
 # Each type of scaling, and the numbers that it needs.
@@ -122,37 +118,3 @@ def _stretched(frequencies: np.ndarray, parameters: Mapping[str, Any]) -> np.nda
     turns = parameters["original_max_position_embeddings"] * frequencies / (2 * math.pi)
     kept = np.clip((turns - low) / (high - low), 0, 1) if high != low else 1.0 * (turns >= low)
     return np.asarray(frequencies * (kept + (1 - kept) / parameters["factor"]))
-
-
-def cos_sin(frequencies: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return cosine and sine of each position's angles.
-
-    Parameters
-    ----------
-    frequencies : ndarray
-        ``(D / 2,)``.
-    positions : ndarray of int
-        ``(batch, time)``.
-
-    Returns
-    -------
-    cos, sin : ndarray
-        ``(batch, 1, time, D)``, for all heads; both halves are the same.
-    """
-    angles = positions.astype(np.float32)[:, None, :, None] * frequencies
-    angles = np.concatenate([angles, angles], axis=-1)
-    return np.cos(angles), np.sin(angles)
-
-
-def rotate(x: Tensor, cos: np.ndarray, sin: np.ndarray) -> Tensor:
-    """Turn the vectors of heads: ``x cos + (-x2, x1) sin``, where x1, x2 are the halves of x.
-
-    Parameters
-    ----------
-    x : Tensor
-        ``(batch, heads, time, D)``.
-    cos, sin : ndarray
-        As from :func:`cos_sin`.
-    """
-    half = x.shape[-1] // 2
-    return x * cos + cat([-x[..., half:], x[..., :half]], dim=-1) * sin

@@ -112,7 +112,9 @@ MODELS = [
             "head_dim": 8,
         },
     ),
-    Model("llama-linear", "LlamaForCausalLM", "LlamaConfig", LLAMA | {"rope_parameters": LINEAR_ROPE}),
+    Model(
+        "llama-linear", "LlamaForCausalLM", "LlamaConfig", LLAMA | {"rope_parameters": LINEAR_ROPE}
+    ),
     Model(
         "distilbert",
         "DistilBertForSequenceClassification",
@@ -127,7 +129,7 @@ MODELS = [
             "num_labels": 3,
         },
     ),
-]  # fmt: skip
+]
 
 
 def results(lib: ModuleType, model, batch: dict[str, Array]) -> dict[str, Array]:
