@@ -39,6 +39,8 @@ class GPT2Config(PretrainedConfig):
         Added to variances; standard deviation of the first weights.
     scale_attn_weights, scale_attn_by_inverse_layer_idx : bool
         Divide scores by sqrt(head size); by the number of the block as well.
+    use_cache : bool
+        Whether a model in evaluation mode returns keys and values to go on from.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class GPT2Config(PretrainedConfig):
         **dict.fromkeys(("layer_norm_epsilon", "initializer_range"), values.not_negative),
         "scale_attn_weights": values.flag,
         "scale_attn_by_inverse_layer_idx": values.flag,
+        "use_cache": values.flag,
     }
     computed: ClassVar[dict[str, tuple[Any, ...]]] = {"add_cross_attention": (False, None)}
     harmless: ClassVar[frozenset[str]] = frozenset(
@@ -87,6 +90,7 @@ class GPT2Config(PretrainedConfig):
     initializer_range: float = 0.02
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
+    use_cache: bool = True
     bos_token_id: int | None = 50256
     eos_token_id: int | list[int] | None = 50256
 
@@ -156,6 +160,8 @@ class LlamaConfig(PretrainedConfig):
         Whether the linear layers have biases.
     attention_dropout : float
         Dropout of attention weights.
+    use_cache : bool
+        Whether a model in evaluation mode returns keys and values to go on from.
 
     Raises
     ------
@@ -184,6 +190,7 @@ class LlamaConfig(PretrainedConfig):
         "attention_dropout": values.share,
         "attention_bias": values.flag,
         "mlp_bias": values.flag,
+        "use_cache": values.flag,
     }
     computed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "sliding_window": (None,),
@@ -206,6 +213,7 @@ class LlamaConfig(PretrainedConfig):
     attention_bias: bool = False
     attention_dropout: float = 0.0
     mlp_bias: bool = False
+    use_cache: bool = True
     tie_word_embeddings: bool = False
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2

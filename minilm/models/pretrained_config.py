@@ -36,8 +36,6 @@ class PretrainedConfig:
         Ids of the tokens that begin and end a text, and fill up a batch.
     tie_word_embeddings : bool
         Whether the head's weight is that of the token embedding.
-    use_cache : bool
-        Whether a model in evaluation mode returns keys and values to go on from.
     output_attentions, output_hidden_states : bool
         What a model returns beside its logits.
     id2label, label2id : dict
@@ -70,7 +68,6 @@ class PretrainedConfig:
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
     tie_word_embeddings: bool = True
-    use_cache: bool = True
     output_attentions: bool = False
     output_hidden_states: bool = False
     id2label: dict[int, str] | None = None

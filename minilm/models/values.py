@@ -125,9 +125,7 @@ def _is_number(value: Any) -> bool:
 COMMON: dict[str, Check] = {
     "architectures": optional(names),
     **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), token_id),
-    **dict.fromkeys(
-        ("tie_word_embeddings", "use_cache", "output_attentions", "output_hidden_states"), flag
-    ),
+    **dict.fromkeys(("tie_word_embeddings", "output_attentions", "output_hidden_states"), flag),
     "problem_type": optional(problem),
 }
 
@@ -145,5 +143,5 @@ COMPUTED: dict[str, tuple[Any, ...]] = {
 HARMLESS = frozenset(
     "_commit_hash _name_or_path attn_implementation chunk_size_feed_forward dtype finetuning_task "
     "gradient_checkpointing is_decoder name_or_path task_specific_params tokenizer_class "
-    "torch_dtype training transformers_version use_bfloat16".split()
+    "torch_dtype training transformers_version use_bfloat16 use_cache".split()
 )
