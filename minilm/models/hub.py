@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -108,7 +107,7 @@ def _hub() -> Any:
 
 def _what_to_do(name: str, error: Exception, local_files_only: bool) -> str:
     """Say why a model of the hub could not be had, and what helps."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     what = f"there is no folder {name!r} here, and the hub's model of this name"
     if isinstance(error, errors.GatedRepoError):
@@ -117,8 +116,7 @@ def _what_to_do(name: str, error: Exception, local_files_only: bool) -> str:
         return f"{what} does not exist, or is not public: check the name, or pass token=..."
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{what} has no such revision: {_first_line(error)}"
-    offline = local_files_only or os.environ.get("HF_HUB_OFFLINE", "0").lower() not in ("", "0")
-    if offline:
+    if local_files_only or constants.HF_HUB_OFFLINE:
         return (
             f"{what} was not fetched before, and nobody is asked because of local_files_only or "
             f"HF_HUB_OFFLINE. Where there is a network, fetch it once: `hf download {name}`, and "
