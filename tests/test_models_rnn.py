@@ -155,3 +155,29 @@ def test_read_on_takes_models_without_state():
     logits, state = read_on(nn.Embedding(5, 5), IDS, None)
     assert logits.shape == (2, 5, 5)
     assert state is None
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_labels_give_an_output_with_the_loss_of_shifted_ids(cell):
+    model = tiny(cell)
+    output = model(IDS, labels=IDS)
+    logits = model(IDS)
+    np.testing.assert_array_equal(output.logits.detach().numpy(), logits.detach().numpy())
+    expected = nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), IDS[:, 1:])
+    assert output.loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert output["loss"] is output[0] is output.loss
+    output.loss.backward()
+    assert model.embedding.weight.grad is not None
+
+
+def test_labels_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"labels have shape \(2, 4\), expected \(2, 5\)"):
+        tiny()(IDS, labels=IDS[:, 1:])
+
+
+def test_ignored_labels_do_not_count():
+    model, labels = tiny(), IDS.copy()
+    labels[1] = -100
+    assert model(IDS, labels=labels).loss.item() == pytest.approx(
+        model(IDS[:1], labels=IDS[:1]).loss.item(), rel=1e-6
+    )

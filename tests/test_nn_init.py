@@ -111,3 +111,23 @@ def test_defaults_follow_the_seed() -> None:
     first = nn.Linear(3, 3).weight
     minilm.manual_seed(4)
     assert nn.Linear(3, 3).weight.equal(first)
+
+
+def test_skipped_leaves_memory_and_random_stream_alone():
+    minilm.manual_seed(0)
+    tensor, before = minilm.zeros(3), minilm.get_rng_state().numpy().copy()
+    with nn.init.skipped():
+        assert nn.init.skipping()
+        for fill in (nn.init.ones_, nn.init.normal_, nn.init.uniform_, nn.init.zeros_):
+            assert fill(tensor) is tensor
+        minilm.nn.Linear(3, 2)
+    assert not nn.init.skipping()
+    assert not tensor.numpy().any()
+    np.testing.assert_array_equal(minilm.get_rng_state().numpy(), before)
+    assert nn.init.ones_(tensor).numpy().all()
+
+
+def test_skipping_ends_with_an_error():
+    with pytest.raises(RuntimeError), nn.init.skipped():
+        raise RuntimeError
+    assert not nn.init.skipping()

@@ -16,6 +16,9 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 @pytest.mark.parametrize(
     "name",
     "RNNModel TextDataset Vocab train validate save load set_num_threads get_num_threads "
+    "AutoConfig AutoModelForCausalLM AutoModelForSequenceClassification GPT2Config GPT2LMHeadModel "
+    "GPT2Model LlamaConfig LlamaForCausalLM LlamaModel DistilBertConfig DistilBertModel "
+    "DistilBertForSequenceClassification "
     "show_config Tensor tensor no_grad cat stack manual_seed randn softmax bmm".split(),
 )
 def test_names(name: str) -> None:
