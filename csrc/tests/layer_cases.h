@@ -97,6 +97,10 @@ static const layer_case other_cases[] = {
      .kind = "linear",
      .setting = {{"in_features", 9}, {"out_features", 3}, {"bias", 0}},
      .input = {AXES(13, 9)}},
+    {.name = "transposed",
+     .kind = "linear",
+     .setting = {{"in_features", 5}, {"out_features", 17}, {"transposed", 1}},
+     .input = {AXES(2, 7, 5)}},
 
     {.name = "training",
      .kind = "dropout",
