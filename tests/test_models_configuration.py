@@ -109,6 +109,7 @@ def test_a_value_out_of_range_is_named(settings, message):
         ({"num_key_value_heads": 5}, r"num_key_value_heads \(5\) must divide num_attention_heads"),
         ({"head_dim": 7}, "head_dim must be even"),
         ({"sliding_window": 128}, "sliding_window is 128, which changes"),
+        ({"rope_interleaved": True}, "rope_interleaved is True, which changes"),
         ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, "rope_type 'yarn' is not computed"),
         ({"rope_parameters": {"rope_type": "linear"}}, "rope_type 'linear' needs factor"),
         ({"rope_theta": 0}, "rope_theta must be a number above 0; got 0"),
@@ -196,3 +197,45 @@ def test_configurations_compare_copy_and_print():
     config = LlamaConfig(vocab_size=65)
     assert copy.deepcopy(config) == config != LlamaConfig()
     assert repr(config).startswith("LlamaConfig {") and '"vocab_size": 65' in repr(config)
+
+
+# The settings of three published models, as their files have them.
+PUBLISHED_GPT2 = """{"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
+"attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256,
+"initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024,
+"n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "resid_pdrop": 0.1,
+"summary_activation": null, "summary_first_dropout": 0.1, "summary_proj_to_labels": true,
+"summary_type": "cls_index", "summary_use_proj": true, "task_specific_params":
+{"text-generation": {"do_sample": true, "max_length": 50}}, "vocab_size": 50257}"""
+PUBLISHED_SST2 = """{"activation": "gelu", "architectures": ["DistilBertForSequenceClassification"],
+"attention_dropout": 0.1, "dim": 768, "dropout": 0.1, "finetuning_task": "sst-2",
+"hidden_dim": 3072, "id2label": {"0": "NEGATIVE", "1": "POSITIVE"}, "initializer_range": 0.02,
+"label2id": {"NEGATIVE": 0, "POSITIVE": 1}, "max_position_embeddings": 512,
+"model_type": "distilbert", "n_heads": 12, "n_layers": 6, "output_past": true, "pad_token_id": 0,
+"qa_dropout": 0.1, "seq_classif_dropout": 0.2, "sinusoidal_pos_embds": false, "tie_weights_": true,
+"transformers_version": "4.31.0.dev0", "vocab_size": 30522}"""
+PUBLISHED_LLAMA = """{"architectures": ["LlamaForCausalLM"], "attention_bias": false,
+"attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009],
+"head_dim": 64, "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02,
+"intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": false,
+"model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 16,
+"num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling":
+{"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+"original_max_position_embeddings": 8192, "rope_type": "llama3"}, "rope_theta": 500000.0,
+"tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.45.0.dev0",
+"use_cache": true, "vocab_size": 128256}"""
+
+
+@pytest.mark.parametrize("text", [PUBLISHED_GPT2, PUBLISHED_SST2, PUBLISHED_LLAMA])
+def test_published_configurations_are_read_and_kept(text, tmp_path):
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    kept = AutoConfig.from_pretrained(tmp_path).to_dict()
+    settings = json.loads(text)
+    moved = {"rope_theta", "rope_scaling"}
+    for name in settings.keys() - moved - {"id2label"}:
+        assert kept[name] == settings[name], name
+    if moved <= settings.keys():
+        theta = {"rope_theta": settings["rope_theta"]}
+        assert kept["rope_parameters"] == settings["rope_scaling"] | theta
+    if "id2label" in settings:
+        assert list(kept["id2label"].values()) == ["NEGATIVE", "POSITIVE"]

@@ -181,3 +181,10 @@ def test_ignored_labels_do_not_count():
     assert model(IDS, labels=labels).loss.item() == pytest.approx(
         model(IDS[:1], labels=IDS[:1]).loss.item(), rel=1e-6
     )
+
+
+def test_a_quantized_model_takes_labels_too():
+    model = tiny("lstm").eval()
+    exact, rounded = model(IDS, labels=IDS), model.quantize()(IDS, labels=IDS)
+    assert rounded.loss.item() == pytest.approx(exact.loss.item(), rel=0.01)
+    assert not rounded.loss.requires_grad

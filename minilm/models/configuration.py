@@ -195,6 +195,7 @@ class LlamaConfig(PretrainedConfig):
     computed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "sliding_window": (None,),
         "partial_rotary_factor": (None, 1, 1.0),
+        "rope_interleaved": (False, None),
     }
     harmless: ClassVar[frozenset[str]] = frozenset({"pretraining_tp"})
 

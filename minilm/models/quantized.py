@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self, overload
 
 import numpy as np
 
 from minilm import _core
 from minilm.models.base import LanguageModel
 from minilm.models.decoding import zero_states
+from minilm.models.output import CausalLMOutput, causal_lm_loss
 from minilm.tensor import Tensor
 
 
@@ -45,20 +46,30 @@ class QuantizedRNNModel(LanguageModel):
         """Memory that the weights take, in bytes."""
         return self._packed.nbytes
 
-    def forward(self, x: Any) -> Tensor:
+    @overload
+    def forward(self, x: Any, labels: None = None) -> Tensor: ...
+    @overload
+    def forward(self, x: Any, labels: Any) -> CausalLMOutput: ...
+    def forward(self, x: Any, labels: Any = None) -> Tensor | CausalLMOutput:
         """Score every next token, from a zero state.
 
         Parameters
         ----------
         x : Tensor or ndarray of int
             Token ids ``(batch, time)``.
+        labels : Tensor or ndarray of int, optional
+            ``(batch, time)``, as for :meth:`RNNModel.forward`.
 
         Returns
         -------
-        Tensor
-            Logits ``(batch, time, vocab)``, without a gradient.
+        Tensor or CausalLMOutput
+            Logits ``(batch, time, vocab)``, without a gradient. With labels, an output with
+            ``.loss`` and ``.logits``.
         """
-        return self.forward_with_state(x)[0]
+        logits = self.forward_with_state(x)[0]
+        if labels is None:
+            return logits
+        return CausalLMOutput(causal_lm_loss(logits, labels), logits)
 
     def forward_with_state(
         self, x: Any, state: Any = None, *, detach: bool = True
