@@ -211,3 +211,36 @@ def test_few_ids_and_padding_are_looked_up_at_once() -> None:
     assert not padded.weight.grad.numpy().any()
     with pytest.raises(IndexError, match=rf"{V}"):
         embedding(minilm.full((2 * V,), V))
+
+
+class Tied(nn.Module):
+    """A table that reads and writes, and positions beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(V, H)
+        self.wpe = nn.Embedding(T, H)
+        self.block = nn.Linear(H, H)
+
+    def forward(self, ids: minilm.Tensor) -> minilm.Tensor:
+        hidden = self.wte(ids) + self.wpe(minilm.arange(ids.shape[1]))
+        return F.linear(self.block(hidden), self.wte.weight)
+
+
+def test_a_tied_head_is_fused_and_its_table_collects_both_gradients(monkeypatch) -> None:
+    monkeypatch.setattr(F, "MIN_DEFERRED_CLASSES", 0)
+
+    def run(smallest: int) -> tuple[str, list[np.ndarray]]:
+        monkeypatch.setattr(F, "MIN_DEFERRED_BYTES", smallest)
+        minilm.manual_seed(0)
+        model = Tied()
+        ids = minilm.tensor(np.resize(np.arange(V), (3, T)))
+        loss = F.cross_entropy(model(ids).view(-1, V), ids.flip(1).reshape(-1))
+        loss.backward()
+        return repr(loss.grad_fn), [parameter.grad.numpy() for parameter in model.parameters()]
+
+    fused, ours = run(0)
+    apart, expected = run(1 << 60)
+    assert (fused, apart) == ("<linear_cross_entropy>", "<cross_entropy>")
+    for grad, value in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(grad, value, rtol=1e-5, atol=1e-6)

@@ -59,6 +59,23 @@ def test_layer_norm() -> None:
     assert nn.LayerNorm(4, elementwise_affine=False)(x).shape == x.shape
 
 
+def test_rms_norm() -> None:
+    x = minilm.randn(2, 3, 4)
+    for shape in ((4,), (3, 4)):
+        axes = tuple(range(3 - len(shape), 3))
+        expected = x / ((x * x).mean(axes, True) + 0.1).sqrt()
+        assert F.rms_norm(x, shape, eps=0.1).allclose(expected, atol=1e-6)
+        layer = nn.RMSNorm(shape, eps=0.1)
+        nn.init.normal_(layer.weight)
+        assert layer(x).allclose(expected * layer.weight.detach(), atol=1e-6)
+        layer(x).sum().backward()
+        assert layer.weight.grad.shape == shape
+    tiny = minilm.full((1, 2), 1e-4)  # whose square is about the eps that is the default
+    expected = 1e-4 / math.sqrt(1e-8 + 2.0**-23)
+    assert nn.RMSNorm(2)(tiny).allclose(minilm.full((1, 2), expected), atol=1e-6)
+    assert nn.RMSNorm(4, elementwise_affine=False).weight is None
+
+
 @pytest.mark.parametrize(
     ("module", "function"),
     [
@@ -163,6 +180,8 @@ def test_dropout_between_recurrent_layers_uses_keys_only_in_training() -> None:
         (lambda: F.embedding(minilm.tensor([0]), minilm.ones(2)), ValueError, "num_embeddings"),
         (lambda: nn.LayerNorm(3)(minilm.ones(2, 4)), ValueError, r"\(3,\).*\(2, 4\)"),
         (lambda: F.layer_norm(minilm.ones(2), (2,), bias=minilm.ones(2)), ValueError, "weight"),
+        (lambda: nn.RMSNorm(3)(minilm.ones(2, 4)), ValueError, r"rms_norm.*\(3,\).*\(2, 4\)"),
+        (lambda: F.rms_norm(minilm.ones(2), (1, 2)), ValueError, r"\(1, 2\), got shape \(2,\)"),
         (lambda: nn.GELU("fast")(minilm.ones(1)), ValueError, "'none' or 'tanh'"),
         (lambda: nn.Dropout(1.5), ValueError, "between 0 and 1, but got 1.5"),
         (lambda: nn.Dropout(-0.1), ValueError, "between 0 and 1"),

@@ -76,7 +76,7 @@ static sizes sizes_of(const ml_call *call)
         .value_size = v->shape[3],
         .splits = 1,
     };
-    const size_t tasks = s.batch * s.kv_heads, wanted = 16;
+    const size_t tasks = s.batch * s.kv_heads, wanted = 8;
     if (tasks > 0 && s.heads > 0) {
         const size_t blocks = s.heads / s.kv_heads * ml_ceil_div(s.queries, ML_ATTENTION_BLOCK);
         s.splits = ml_smaller(ml_ceil_div(wanted, tasks), blocks > 0 ? blocks : 1);

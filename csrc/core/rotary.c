@@ -24,20 +24,18 @@ static int time_axis(const ml_call *call)
     return c->heads_first ? 2 : 1;
 }
 
-static int check_angles(const ml_call *call, int input, ml_error *err)
+static int check_angles(const ml_call *call, ml_error *err)
 {
-    const ml_array *x = &call->input[X], *angles = &call->input[input];
+    const ml_array *x = &call->input[X], *angles = &call->input[COS];
     const size_t time = x->shape[time_axis(call)];
     char text[96];
     if (angles->ndim == 3 && (angles->shape[0] == 1 || angles->shape[0] == x->shape[0]) &&
-        angles->shape[1] == time && angles->shape[2] <= x->shape[3] / 2 &&
-        angles->shape[2] == call->input[COS].shape[2])
+        angles->shape[1] == time && angles->shape[2] <= x->shape[3] / 2)
         return ML_OK;
     return ml_fail(
         err, ML_ERR_SHAPE,
-        "rotary: %s: expected (1 or batch=%zu, time=%zu, at most half of size=%zu), got %s",
-        call->layer->input[input].name, x->shape[0], time, x->shape[3],
-        ml_shape_text(angles, text, sizeof text));
+        "rotary: cos: expected (1 or batch=%zu, time=%zu, at most half of size=%zu), got %s",
+        x->shape[0], time, x->shape[3], ml_shape_text(angles, text, sizeof text));
 }
 
 static int rotary_prepare(ml_call *call, ml_error *err)
@@ -47,11 +45,15 @@ static int rotary_prepare(ml_call *call, ml_error *err)
     if (x->ndim != 4)
         return ml_fail(err, ML_ERR_SHAPE, "rotary: input: expected four axes, got %s",
                        ml_shape_text(x, text, sizeof text));
-    int code = check_angles(call, COS, err);
-    if (code == ML_OK)
-        code = check_angles(call, SIN, err);
+    const ml_array *cos = &call->input[COS], *sin = &call->input[SIN];
+    int code = check_angles(call, err);
+    if (code != ML_OK)
+        return code;
+    if (sin->ndim != 3 || memcmp(sin->shape, cos->shape, 3 * sizeof *cos->shape) != 0)
+        return ml_fail(err, ML_ERR_SHAPE, "rotary: sin: expected the shape of cos, got %s",
+                       ml_shape_text(sin, text, sizeof text));
     ml_same_shape(&call->output[0], x);
-    return code;
+    return ML_OK;
 }
 
 typedef struct rotary_job {

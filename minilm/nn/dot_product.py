@@ -241,7 +241,7 @@ def scaled_dot_product_attention(
     heads = [_with_heads(tensor) for tensor in (q, k, v)]
     if attn_mask is None:
         output, _ = attention(*heads, causal=is_causal, scale=scale, dropout_p=dropout_p)
-        return output.reshape(*leading, *output.shape[-2:])
+        return _without_heads(output, leading)
     mask = _mask_of(name, as_tensor(attn_mask), (*leading, q.shape[-2], k.shape[-2]))
     if mask.dtype == bool and all(stride == 0 for stride in mask._array.strides[1:3]):
         seen = mask._array[:, 0, 0] if mask._array.size else np.ones((mask.shape[0], k.shape[-2]))
@@ -250,8 +250,8 @@ def scaled_dot_product_attention(
         )
     else:
         p = checks.probability(name, dropout_p)
-        output = _composed(heads[0], heads[1], heads[2], mask, _scale_for(q, scale), p)
-    return output.reshape(*leading, *output.shape[-2:])
+        output, _ = masked_attention(*heads, mask=mask, scale=_scale_for(q, scale), dropout_p=p)
+    return _without_heads(output, leading)
 
 
 def _with_heads(tensor: Tensor) -> Tensor:
@@ -262,6 +262,11 @@ def _with_heads(tensor: Tensor) -> Tensor:
     if tensor.dim() < 4:
         return tensor.reshape(*leading, *(1,) * (4 - tensor.dim()), *last)
     return tensor.reshape(math.prod(leading[:-1]), leading[-1], *last)
+
+
+def _without_heads(output: Tensor, leading: tuple[int, ...]) -> Tensor:
+    """Take `_with_heads` back."""
+    return output if len(leading) == 2 else output.reshape(*leading, *output.shape[-2:])
 
 
 def _mask_of(name: str, mask: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -282,10 +287,28 @@ def _mask_of(name: str, mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     return _with_heads(wide)
 
 
-def _composed(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout_p: float
-) -> Tensor:
-    """Attention under any mask, of Tensor operations; a row that sees nothing becomes zeros."""
+def masked_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor, scale: float, dropout_p: float
+) -> tuple[Tensor, Tensor]:
+    """Attention under any mask, of Tensor operations; a query that sees no key gets zeros.
+
+    Parameters
+    ----------
+    query, key, value : Tensor
+        As for `attention`.
+    mask : Tensor
+        ``(batch, heads, time, key time)``: booleans, True where a query sees a key, or float32,
+        which is added to the scores.
+    scale, dropout_p : float
+        As for `attention`.
+
+    Returns
+    -------
+    output : Tensor
+        ``(batch, heads, time, value size)``.
+    weights : Tensor
+        ``(batch, heads, time, key time)``: the probabilities, after dropout.
+    """
     key, value = (_for_each_query_head(tensor, query.shape[1]) for tensor in (key, value))
     scores = (query * scale) @ key.transpose(-2, -1)
     hidden = ~mask._array if mask.dtype == bool else mask._array == -math.inf
@@ -296,7 +319,7 @@ def _composed(
     weights = weights * Tensor((~blind).astype(np.float32))
     if dropout_p > 0:
         weights = LayerCall("dropout", p=dropout_p)([weights], training=True)[0]
-    return weights @ value
+    return weights @ value, weights
 
 
 def _for_each_query_head(tensor: Tensor, heads: int) -> Tensor:
@@ -305,8 +328,7 @@ def _for_each_query_head(tensor: Tensor, heads: int) -> Tensor:
         return tensor
     if kv_heads == 0 or heads % kv_heads:
         raise ValueError(
-            f"scaled_dot_product_attention: the {kv_heads} heads of key and value do not divide "
-            f"the {heads} of query"
+            f"attention: the {kv_heads} heads of key and value do not divide the {heads} of query"
         )
     copies = tensor.unsqueeze(2).expand(batch, kv_heads, heads // kv_heads, time, size)
     return copies.reshape(batch, heads, time, size)

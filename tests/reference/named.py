@@ -30,4 +30,6 @@ MODULES: dict[str, Callable] = {
     },
     **{cell: partial(rnn_model, cell=cell, vocab_size=11) for cell in CELLS},
     "nested": nested,
+    "attention": lambda lib: lib.nn.MultiheadAttention(6, 3),
+    "attention-no-bias": lambda lib: lib.nn.MultiheadAttention(6, 3, bias=False),
 }
