@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of every instruction set against the C library's double versions.
+// exp, sigmoid, tanh and GELU of every instruction set against the C library's double versions.
 //
 //     test_vmath          tanh of all floats where it bends, every 61st elsewhere
 //     test_vmath all      every float there is: minutes
@@ -71,6 +71,12 @@ static void kernel_exp(const ml_kernels *kernels, size_t n, const float *x, floa
     kernels->row_softmax(n, y, (ml_log_sum_exp){0, 0}); // exp(x - 0)
 }
 
+static void kernel_gelu(const ml_kernels *kernels, size_t n, const float *x, float *y)
+{
+    kernels->activation_forward(ML_GELU, n, x, y);
+}
+
+static double exact_gelu(double x) { return x * 0.5 * erfc(-x * 0.70710678118654752440); }
 static double exact_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 // All floats first, first + stride ... up to last, as bits, in blocks that are tasks.
@@ -177,6 +183,21 @@ static void test_sigmoid(void)
     run_sweep(s, "sigmoid", 4);
 }
 
+// In the tail, the digits of x^2 are lost where an instruction set cannot multiply and add at once.
+static void test_gelu(void)
+{
+    sweep s = {.stride = stride, .approximate = kernel_gelu, .exact = exact_gelu, .bound = FLT_MAX};
+    s.first = to_bits(0x1p-120f);
+    s.last = to_bits(FLT_MAX);
+    run_sweep(s, "gelu", 8);
+    s.first = to_bits(-0x1p-120f);
+    s.last = to_bits(-3.0f);
+    run_sweep(s, "gelu", 8);
+    s.first = to_bits(-3.0f);
+    s.last = to_bits(-12.5f);
+    run_sweep(s, "gelu", 80);
+}
+
 // One value through a whole vector, so that it meets every lane.
 static float value_of(function *f, const ml_kernels *kernels, float x)
 {
@@ -208,6 +229,11 @@ static void test_special_values(void)
         CHECK(value_of(kernel_sigmoid, k, -INFINITY) >= 0);
         CHECK(value_of(kernel_sigmoid, k, -INFINITY) <= FLT_MIN);
         CHECK(isnan(value_of(kernel_sigmoid, k, NAN)));
+
+        CHECK(value_of(kernel_gelu, k, 0) == 0);
+        CHECK(value_of(kernel_gelu, k, INFINITY) == INFINITY);
+        CHECK(value_of(kernel_gelu, k, -1000) == 0);
+        CHECK(isnan(value_of(kernel_gelu, k, NAN)));
 
         CHECK(value_of(kernel_exp, k, 0) == 1);
         CHECK(value_of(kernel_exp, k, -INFINITY) == 0);
@@ -247,5 +273,6 @@ int main(int argc, char **argv)
     RUN(test_tanh);
     RUN(test_exp);
     RUN(test_sigmoid);
+    RUN(test_gelu);
     return check_report();
 }

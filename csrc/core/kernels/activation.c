@@ -3,8 +3,6 @@
 #include "simd.h"
 #include "vmath.h"
 
-#include <math.h>
-
 #include "../activation.h"
 
 static const ml_real SQRT_2_OVER_PI = (ml_real)0.79788456080286535588;
@@ -17,30 +15,6 @@ ML_INLINE vec gelu_inner(vec x)
     return v_mul(v_set(SQRT_2_OVER_PI), v_fma(v_set(GELU_CUBIC), cube, x));
 }
 
-// Gaussian distribution function and density (GELU, Hendrycks & Gimpel 2016, equation 1).
-static ml_real normal_cdf(ml_real x)
-{
-    return (ml_real)(0.5 * erfc(-(double)x * 0.70710678118654752440));
-}
-static ml_real normal_pdf(ml_real x)
-{
-    return (ml_real)(0.39894228040143267794 * exp(-0.5 * (double)x * (double)x));
-}
-
-// erfc has no vector form here: GELU's exact form goes number by number.
-static void gelu_exact(size_t n, const ml_real *x, ml_real *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] * normal_cdf(x[i]);
-}
-
-// d/dx x Phi(x) = Phi(x) + x phi(x)
-static void gelu_exact_backward(size_t n, const ml_real *x, const ml_real *dy, ml_real *dx)
-{
-    for (size_t i = 0; i < n; i++)
-        dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * normal_pdf(x[i]));
-}
-
 ML_INLINE vec activate(int function, vec x)
 {
     switch (function) {
@@ -48,6 +22,10 @@ ML_INLINE vec activate(int function, vec x)
     case ML_SIGMOID: return v_sigmoid(x);
     case ML_RELU: return v_max(v_zero(), x);
     case ML_SILU: return v_mul(x, v_sigmoid(x));
+    case ML_GELU: { // x P(X <= x) (Hendrycks & Gimpel 2016, equation 1)
+        vec density;
+        return v_mul(x, v_normal_cdf(x, &density));
+    }
     default: // ML_GELU_TANH: 0.5 x (1 + tanh(inner))
         return v_mul(v_mul(v_set((ml_real)0.5), x), v_add(v_set(1), v_tanh(gelu_inner(x))));
     }
@@ -64,6 +42,10 @@ ML_INLINE vec derivative(int function, vec x, vec y)
     case ML_SILU: { // s + y (1 - s), s = sigmoid(x)
         vec s = v_sigmoid(x);
         return v_fma(y, v_sub(one, s), s);
+    }
+    case ML_GELU: {
+        vec density, below = v_normal_cdf(x, &density);
+        return v_fma(x, density, below);
     }
     default: { // 0.5 (1 + t) + 0.5 x (1 - t^2) inner'(x), t = tanh(inner)
         vec t = v_tanh(gelu_inner(x));
@@ -100,7 +82,7 @@ void ML_KERNEL(activation_forward)(int function, size_t n, const ml_real *x, ml_
     case ML_SIGMOID: forward(ML_SIGMOID, n, x, y); break;
     case ML_RELU: forward(ML_RELU, n, x, y); break;
     case ML_SILU: forward(ML_SILU, n, x, y); break;
-    case ML_GELU: gelu_exact(n, x, y); break;
+    case ML_GELU: forward(ML_GELU, n, x, y); break;
     default: forward(ML_GELU_TANH, n, x, y); break;
     }
 }
@@ -114,7 +96,7 @@ void ML_KERNEL(activation_backward)(int function, size_t n, const ml_real *x, co
     case ML_SIGMOID: backward(ML_SIGMOID, n, x, y, dy, dx); break;
     case ML_RELU: backward(ML_RELU, n, x, y, dy, dx); break;
     case ML_SILU: backward(ML_SILU, n, x, y, dy, dx); break;
-    case ML_GELU: gelu_exact_backward(n, x, dy, dx); break;
+    case ML_GELU: backward(ML_GELU, n, x, y, dy, dx); break;
     default: backward(ML_GELU_TANH, n, x, y, dy, dx); break;
     }
 }

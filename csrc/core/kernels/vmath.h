@@ -1,4 +1,5 @@
-// exp, sigmoid and tanh of a vector, the same polynomials on every instruction set.
+// exp, sigmoid, tanh and the normal distribution of a vector, the same polynomials on every
+// instruction set.
 #ifndef ML_VMATH_H
 #define ML_VMATH_H
 
@@ -8,6 +9,15 @@
 
 ML_INLINE vec v_exp(vec x) { V_EACH(exp(x.lane[i])); }
 ML_INLINE vec v_tanh(vec x) { V_EACH(tanh(x.lane[i])); }
+ML_INLINE vec v_normal_pdf(vec x)
+{
+    V_EACH(0.39894228040143267794 * exp(-0.5 * x.lane[i] * x.lane[i]));
+}
+ML_INLINE vec v_normal_cdf(vec x, vec *pdf)
+{
+    *pdf = v_normal_pdf(x);
+    V_EACH(0.5 * erfc(-x.lane[i] * 0.70710678118654752440));
+}
 
 #else
 
@@ -59,6 +69,27 @@ ML_INLINE vec v_tanh(vec x)
     vec scale = v_pow2(n);
     vec m = v_fma(grown, scale, v_sub(scale, one));
     return v_copysign(v_quotient(m, v_add(m, two)), x);
+}
+
+// P(X <= x) of a standard normal X, and its density. With a = |x|,
+//     P(X > a) = exp(-a^2 / 2) r(a),    r(a) = u p(u),    u = 1 / (1 + 0.3 a)
+// where p was fitted to r for the least relative error, 4e-9. What rounding takes from a^2 is given
+// back, where v_fma rounds once: so the tail has its digits, too. At most 7 ULP off.
+ML_INLINE vec v_normal_cdf(vec x, vec *pdf)
+{
+    static const float c[] = {
+        1.19686483e-01f,  1.19575615e-01f, 1.10205542e-01f,  7.85218688e-02f, 9.57932583e-02f,
+        -7.87777269e-02f, 1.91042033e-01f, -2.27679528e-01f, 1.12217105e-01f, -2.05846514e-02f,
+    };
+    const vec one = v_set(1.0f), half = v_set(0.5f);
+    vec a = v_min(v_set(14.0f), v_abs(x)); // beyond, the density is 0
+    vec square = v_mul(a, a), rest = v_fma(a, a, v_sub(v_zero(), square));
+    vec bell = v_exp(v_mul(v_set(-0.5f), square));
+    bell = v_sub(bell, v_mul(bell, v_mul(half, rest)));
+    *pdf = v_mul(v_set(0.39894228f), bell);
+    vec u = v_quotient(one, v_fma(v_set(0.3f), a, one));
+    vec tail = v_mul(bell, v_mul(u, v_polynomial(u, c, 10)));
+    return v_add(tail, v_zero_where_lt(x, v_zero(), v_sub(one, v_add(tail, tail))));
 }
 
 #endif
