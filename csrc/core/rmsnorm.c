@@ -102,8 +102,9 @@ static void backward_columns(void *ctx, size_t begin, size_t end)
     const rmsnorm_config *c = call->config;
     const ml_real *x = call->input[0].data, *dy = call->grad_output[0].data; // (N, C)
     ml_real *dweight = call->grad_param[0].data;                             // (C)
-    ml_kernels_get()->rmsnorm_columns_backward(row_count(call), end - begin, c->normalized_size,
-                                               x + begin, call->saved, dy + begin, dweight + begin);
+    ml_kernels_get()->layernorm_columns_backward(row_count(call), end - begin, c->normalized_size,
+                                                 x + begin, NULL, call->saved, dy + begin,
+                                                 dweight + begin);
 }
 
 static int rmsnorm_backward(ml_call *call, ml_error *err)

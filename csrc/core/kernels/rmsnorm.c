@@ -1,4 +1,5 @@
-// Normalisation by the root mean square, row by row (Zhang & Sennrich 2019, equation 4).
+// Normalisation by the root mean square, row by row (Zhang & Sennrich 2019, equation 4). The gradient of
+// the weight is that of layer normalisation with a mean of 0: layernorm_columns_backward.
 #include "kernels.h"
 #include "simd.h"
 
@@ -54,20 +55,5 @@ void ML_KERNEL(rmsnorm_row_backward)(size_t n, const ml_real *x, ml_real rrms,
         vec g = v_mul(v_get(dy + i, m), get_weight(weight, i, m));
         vec z = v_mul(v_get(x + i, m), scale);
         v_put(dx + i, v_mul(scale, v_sub(g, v_mul(z, mean))), m);
-    }
-}
-
-// dweight[j] += sum_i dy[i][j] x[i][j] rrms[i], rows in order; rows lie ld apart
-void ML_KERNEL(rmsnorm_columns_backward)(size_t rows, size_t columns, size_t ld, const ml_real *x,
-                                         const ml_real *rrms, const ml_real *dy, ml_real *dweight)
-{
-    for (size_t j = 0; j < columns; j += ML_LANES) {
-        size_t n = v_lanes(j, columns);
-        vec sum = v_get(dweight + j, n);
-        for (size_t i = 0; i < rows; i++) {
-            vec z = v_mul(v_get(x + i * ld + j, n), v_set(rrms[i]));
-            sum = v_fma(v_get(dy + i * ld + j, n), z, sum);
-        }
-        v_put(dweight + j, sum, n);
     }
 }
