@@ -26,6 +26,8 @@ LAYERS = [
     {"repro"},
     {"training"},
     {"evaluation"},
+    {"pipelines"},
+    {"tokenization"},
     {"generation", "models"},
     {"optim"},
     {"nn", "data"},
@@ -131,6 +133,9 @@ def test_imports_flow_one_way(path: Path) -> None:
         ("tensor", "nn", False),
         ("tensor", "random", True),
         ("generation", "models", True),
+        ("tokenization", "models", True),
+        ("models", "tokenization", False),
+        ("pipelines", "generation", True),
     ],
 )
 def test_the_rule_itself(part: str, other: str, allowed: bool) -> None:

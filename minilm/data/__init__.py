@@ -1,7 +1,13 @@
 """From a text to batches: reading, cutting, numbering, sampling, loading."""
 
+from minilm.data.byte_pairs import train_bpe_tokenizer as train_bpe_tokenizer
 from minilm.data.collate import UnevenItemsError as UnevenItemsError
 from minilm.data.collate import default_collate as default_collate
+from minilm.data.collators import (
+    DataCollatorForLanguageModeling as DataCollatorForLanguageModeling,
+)
+from minilm.data.collators import DataCollatorWithPadding as DataCollatorWithPadding
+from minilm.data.collators import default_data_collator as default_data_collator
 from minilm.data.dataset import Dataset as Dataset
 from minilm.data.dataset import Subset as Subset
 from minilm.data.dataset import TensorDataset as TensorDataset

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minilm.data.byte_pairs import encode_byte_pairs
 from minilm.data.vocab import UNKNOWN
 from minilm.data.word_ids import CHUNK_END, OPENING_QUOTE, WORD, WordIds
 
@@ -140,7 +141,8 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
-        Any; those of this module take some seconds for 100 MB, and little memory beside the ids.
+        Any, or what wraps one, as a `PreTrainedTokenizerFast` does. Those of `minilm.data` take
+        some seconds for 100 MB, and little memory beside the ids.
     text : str
         What to encode.
 
@@ -149,11 +151,14 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     ndarray of int64
         Ids ``(tokens,)``: those of ``tokenizer.encode(text).ids``.
     """
+    tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if (table := _character_table(tokenizer)) is not None:
         return _encode_characters(table, text)
     if len(text) > SHORT and (word_ids := _word_ids(tokenizer)) is not None:
         parts = [np.frombuffer(word_ids.encode(piece), np.int32) for piece in _pieces(text)]
         return np.concatenate(parts, dtype=np.int64)
+    if len(text) > SHORT and (ids := encode_byte_pairs(tokenizer, text)) is not None:
+        return ids
     return np.array(tokenizer.encode_batch_fast([text])[0].ids, np.int64)
 
 

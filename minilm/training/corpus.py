@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minilm.data.byte_pairs import train_bpe_tokenizer
 from minilm.data.tokenizer import encode_text, train_char_tokenizer, train_word_tokenizer
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ TRAIN_SHARE = 0.9
 TOKENIZERS: dict[str, Callable[[str], Tokenizer]] = {
     "char": train_char_tokenizer,
     "word": train_word_tokenizer,
+    "bpe": train_bpe_tokenizer,
 }
 
 
@@ -30,7 +32,7 @@ class Corpus:
     name : str
         What the text is called in a report.
     level : str
-        "char" or "word".
+        "char", "word" or "bpe".
     tokenizer : tokenizers.Tokenizer
         Knows every token of the text.
     train_ids, valid_ids : ndarray of int64
@@ -59,7 +61,7 @@ def make_corpus(text: str, level: str, name: str) -> Corpus:
     ----------
     text : str
         What to learn from.
-    level : {"char", "word"}
+    level : {"char", "word", "bpe"}
         What a token is.
     name : str
         What the text is called in messages and reports.
