@@ -123,7 +123,7 @@ def test_help_shows_every_default():
     for defaults in (Architecture(), Settings()):
         for name, value in vars(defaults).items():
             assert f"--{name.replace('_', '-')}" in shown
-            assert f"(default: {value})" in shown
+            assert value in (None, False) or f"(default: {value})" in shown
 
 
 @pytest.mark.parametrize(
@@ -278,3 +278,57 @@ def test_a_second_run_in_one_folder_is_refused(data, tmp_path):
     with FolderLock(tmp_path):
         done = minilm("train", "--data", data, *TINY, "--out", tmp_path)
     check_error(done, "another run", "is writing into this folder")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ("--model gpt --layers 2 --heads 2 --hidden 16 --lr 0.003", "GPT2LMHeadModel"),
+        ("--model gpt-nano --tokenizer bpe --vocab-size 280", "GPT2LMHeadModel"),
+        ("--model awd-lstm --level word --layers 2 --hidden 16 --embed 8", "AWDLSTM"),
+        ("--model gru --tie --hidden 16", "RNNModel"),
+        ("--model lstm --level word --vocab-size 8", "RNNModel"),
+    ],
+)
+def test_every_kind_of_model_trains_goes_on_and_writes(data, tmp_path, options, kind):
+    more = "--seq-len 16 --batch-size 8 --epochs 1 --seed 3".split()
+    folder = tmp_path / "run"
+    done = minilm("train", "--data", data, *options.split(), *more, "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passage"]
+    assert type(from_pretrained(folder)).__name__ == kind
+    if "--vocab-size" in options:
+        limit = int(options.split()[-1])
+        assert json.loads((folder / "config.json").read_text("utf-8"))["vocab_size"] <= limit
+    again = minilm("train", "--resume", folder, "--json")
+    assert json.loads(again.stdout)["loss"] == result["loss"]
+
+
+def test_training_on_from_a_model(data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    minilm("train", "--data", data, *TINY, "--out", first)
+    done = minilm("train", "--data", data, *TINY, "--init", first, "--out", second, "--json")
+    assert done.returncode == 0, done.stderr
+    before = json.loads((first / "config.json").read_text("utf-8"))["training"]["loss"]
+    assert json.loads(done.stdout)["loss"] < before
+    again = minilm("train", "--resume", second)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("--model gpt --embed 8", ["'gpt' has no --embed"]),
+        ("--model lstm --heads 2", ["'lstm' has no --heads"]),
+        ("--model gpt --heads 3 --hidden 16", ["n_head", "n_embd"]),
+        ("--tie --hidden 16 --embed 8", ["tie"]),
+        ("--vocab-size 9", ["characters", "leave --vocab-size out"]),
+        ("--init NOWHERE", ["NOWHERE", "does not exist"]),
+        ("--schedule cosin", ["did you mean 'cosine'"]),
+    ],
+)
+def test_sizes_that_do_not_fit(data, tmp_path, options, parts):
+    done = minilm("train", "--data", data, *options.split(), "--out", tmp_path / "run")
+    check_error(done, *parts)
+    assert not (tmp_path / "run").exists()

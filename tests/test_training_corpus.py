@@ -28,7 +28,7 @@ def test_an_empty_text_is_named(text, what):
 
 
 def test_an_unknown_level_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match="char, word; got 'byte'"):
+    with pytest.raises(ValueError, match="char, word, bpe; got 'byte'"):
         make_corpus("text", "byte", "text")
 
 

@@ -19,6 +19,7 @@ from minilm.cli.arguments import (
     thread_count,
     whole,
 )
+from minilm.training.architectures import KINDS
 from minilm.training.recipe import STORIES, Recipe
 from minilm.training.settings import Architecture, Settings
 
@@ -30,16 +31,18 @@ RUNS = Path("runs")
 
 # option, type, metavar, help; defaults are those of Architecture and Settings.
 OPTIONS = (
-    ("layers", positive_int, "N", "recurrent layers"),
-    ("hidden", positive_int, "N", "units of a layer"),
-    ("embed", positive_int, "N", "length of a token's vector"),
-    ("dropout", number(float, 0, 0.99), "P", "share of outputs dropped in training"),
-    ("seq-len", positive_int, "N", "tokens that gradients flow through"),
+    ("layers", positive_int, "N", "recurrent layers, 1; or blocks of a GPT, 4"),
+    ("hidden", positive_int, "N", "units of a layer: 256, in a GPT 128"),
+    ("embed", positive_int, "N", "length of a token's vector in recurrent models: 128"),
+    ("heads", positive_int, "N", "of a GPT's attention: 4"),
+    ("dropout", number(float, 0, 0.99), "P", "share dropped in training: 0.2, in a GPT 0"),
+    ("seq-len", positive_int, "N", "tokens that gradients flow through, that a GPT reads at once"),
     ("batch-size", positive_int, "N", "pieces of the text read side by side"),
     ("epochs", positive_int, "N", "passes over the text"),
     ("optimizer", str, "NAME", "adamw, adam, sgd, rmsprop or adagrad"),
-    ("lr", positive, "X", "highest learning rate of the schedule"),
+    ("lr", positive, "X", "highest learning rate of the schedule: 0.01, in a GPT 0.001"),
     ("schedule", str, "NAME", "cosine after a warm-up, or linear, constant, one_cycle, ..."),
+    ("beta2", number(float, 0, 0.99999), "P", "of Adam"),
     ("weight-decay", not_negative, "X", "of matrices"),
     ("clip", not_negative, "X", "largest norm of the gradients; 0 for any"),
     ("accumulate", positive_int, "N", "windows whose gradients make one step"),
@@ -60,14 +63,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--level",
-        choices=("char", "word"),
+        "--tokenizer",
+        choices=("char", "word", "bpe"),
         help="what a token is; without it, words in the stories and characters in a file",
     )
     parser.add_argument(
-        "--model",
-        choices=("rnn", "lstm", "gru"),
-        default=Architecture.model,
-        help="kind of recurrent layer",
+        "--vocab-size",
+        type=positive_int,
+        metavar="N",
+        help="most token types: 8000 for bpe, any number of words",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="DIR",
+        help="train on the model in this folder, with its tokenizer",
+    )
+    parser.add_argument(
+        "--model", choices=tuple(KINDS), default=Architecture.model, help="kind of model"
+    )
+    parser.add_argument(
+        "--tie", action="store_true", help="one matrix for embedding and head of a recurrent model"
     )
     for name, kind, metavar, text in OPTIONS:
         attribute = name.replace("-", "_")
@@ -145,12 +160,15 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         args.level or ("char" if args.data else "word"),
         Architecture(**_chosen(args, Architecture)),
         Settings(**_chosen(args, Settings)),
+        args.vocab_size,
+        args.init,
     )
 
 
 def _refuse_changes(args: argparse.Namespace) -> None:
     """Raise if an option would change a run that goes on."""
     defaults = {**vars(Architecture()), **vars(Settings()), "level": None, "out": None}
+    defaults |= {"vocab_size": None, "init": None}
     changed = [name for name, value in defaults.items() if getattr(args, name) != value]
     if changed:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)

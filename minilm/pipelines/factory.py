@@ -100,7 +100,7 @@ def pipeline(
     if device not in CPU:
         parse_to(device)
     wanted = TASKS[task]
-    hub = {"revision": revision, "token": token}
+    hub: dict[str, Any] = {"revision": revision, "token": token}
     source = wanted.model if model is None else model
     named = isinstance(source, str | Path)
     if tokenizer is None and not named:

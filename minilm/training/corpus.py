@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TRAIN_SHARE = 0.9
 
-TOKENIZERS: dict[str, Callable[[str], Tokenizer]] = {
+TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {
     "char": train_char_tokenizer,
     "word": train_word_tokenizer,
     "bpe": train_bpe_tokenizer,
@@ -54,7 +54,14 @@ class Corpus:
         return self.tokenizer.get_vocab_size()
 
 
-def make_corpus(text: str, level: str, name: str) -> Corpus:
+def make_corpus(
+    text: str,
+    level: str,
+    name: str,
+    *,
+    vocab_size: int | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Corpus:
     """Train a tokenizer on a text, and split the text's tokens 90 to 10.
 
     Parameters
@@ -65,6 +72,11 @@ def make_corpus(text: str, level: str, name: str) -> Corpus:
         What a token is.
     name : str
         What the text is called in messages and reports.
+    vocab_size : int, optional
+        Most token types to have; what is rarer is unknown, or made of shorter tokens. Characters
+        have no limit.
+    tokenizer : tokenizers.Tokenizer, optional
+        One that is there already, such as that of a model to train on.
 
     Returns
     -------
@@ -73,17 +85,29 @@ def make_corpus(text: str, level: str, name: str) -> Corpus:
     Raises
     ------
     ValueError
-        If the text is empty, or `level` is unknown.
+        If the text is empty, `level` is unknown, or characters are to have a limit.
     """
     if level not in TOKENIZERS:
         raise ValueError(f"level must be one of {', '.join(TOKENIZERS)}; got {level!r}")
     if not text.strip():
         what = "holds only white space" if text else "is empty"
         raise ValueError(f"{name} {what}: there is nothing to learn from")
-    tokenizer = TOKENIZERS[level](text)
+    if tokenizer is None:
+        tokenizer = _train_tokenizer(text, level, vocab_size)
     ids = encode_text(tokenizer, text)
     cut = int(TRAIN_SHARE * len(ids))
     return Corpus(name, level, tokenizer, ids[:cut], ids[cut:], len(text) / len(ids))
+
+
+def _train_tokenizer(text: str, level: str, vocab_size: int | None) -> Tokenizer:
+    if vocab_size is None:
+        return TOKENIZERS[level](text)
+    if level == "char":
+        raise ValueError(
+            "a vocabulary of characters has as many as the text: leave --vocab-size out, or take "
+            "--tokenizer bpe or word"
+        )
+    return TOKENIZERS[level](text, vocab_size=vocab_size)
 
 
 def source_loss(corpus: Corpus, text: str) -> float:

@@ -35,7 +35,7 @@ FREE = {
     "dataloader_pin_memory",
     "use_cpu",
 }
-LOADER = ("batch_size", "bptt", "k1", "k2", "drop_last")
+LOADER = ("batch_size", "bptt", "k1", "k2", "drop_last", "sequence_length", "stride")
 SAMPLES = 32  # of a data set whose samples are made when asked for
 
 
@@ -66,7 +66,12 @@ def identity_of(
     identity = {
         "architecture": _architecture(model),
         "data": data_digest(getattr(loader, "dataset", getattr(loader, "ids", None))),
-        "loader": {name: getattr(loader, name) for name in LOADER if hasattr(loader, name)},
+        "loader": {
+            name: getattr(part, name)
+            for part in (loader, getattr(loader, "dataset", None))
+            for name in LOADER
+            if hasattr(part, name)
+        },
         "tokenizer": None if tokenizer is None else _digest(_text_of(tokenizer)),
         "optimizer": type(optimizer).__name__,
         **settings,

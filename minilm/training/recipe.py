@@ -10,6 +10,8 @@ from typing import Any
 
 from minilm.atomic import atomic_write
 from minilm.json_text import to_json
+from minilm.models import from_pretrained, load_tokenizer
+from minilm.training.architectures import build_model
 from minilm.training.arguments import check_names
 from minilm.training.corpus import Corpus, make_corpus, source_loss
 from minilm.training.settings import Architecture, Settings
@@ -27,15 +29,21 @@ class Recipe:
     data : str
         The path of a UTF-8 text, "-" for standard input, or "stories".
     level : str
-        "char" or "word".
+        "char", "word" or "bpe".
     architecture : Architecture
     settings : Settings
+    vocab_size : int, optional
+        Most token types to have.
+    init : str, optional
+        A model's folder to train on from; its tokenizer and architecture are taken.
     """
 
     data: str = STORIES
     level: str = "word"
     architecture: Architecture = field(default_factory=Architecture)
     settings: Settings = field(default_factory=Settings)
+    vocab_size: int | None = None
+    init: str | None = None
 
     def corpus(self) -> tuple[Corpus, float | None]:
         """Read the text and cut it.
@@ -55,11 +63,38 @@ class Recipe:
             from minilm.data.stories import stories
 
             text = stories()
-            corpus = make_corpus(text, self.level, STORIES)
-            return corpus, source_loss(corpus, text)
+            corpus = self._cut(text)
+            known = self.vocab_size is None and self.init is None and self.level != "bpe"
+            return corpus, source_loss(corpus, text) if known else None
         from minilm.data.text import read_text
 
-        return make_corpus(read_text(self.data), self.level, self.name), None
+        return self._cut(read_text(self.data)), None
+
+    def _cut(self, text: str) -> Corpus:
+        tokenizer = None if self.init is None else load_tokenizer(self.init)
+        return make_corpus(
+            text, self.level, self.name, vocab_size=self.vocab_size, tokenizer=tokenizer
+        )
+
+    def model(self, vocab_size: int) -> Any:
+        """Make the model, or load the one to train on from.
+
+        Raises
+        ------
+        FolderError, ValueError
+            If there is none that can be loaded, it cannot read windows of this length, or sizes do
+            not fit the kind.
+        """
+        window = self.settings.seq_len
+        if self.init is None:
+            return build_model(self.architecture, vocab_size, window, self.level)
+        model = from_pretrained(self.init)
+        if model.max_length is not None and window > model.max_length:
+            raise ValueError(
+                f"{self.init} reads at most {model.max_length} tokens at once, but --seq-len is "
+                f"{window}"
+            )
+        return model
 
     @property
     def name(self) -> str:
@@ -71,6 +106,8 @@ class Recipe:
         values = asdict(self)
         if self.data not in (STORIES, "-"):
             values["data"] = str(Path(self.data).resolve())
+        if self.init is not None:
+            values["init"] = str(Path(self.init).resolve())
         text = to_json(values).encode("utf-8")
         atomic_write(folder / RECIPE, lambda file: file.write(text))
 

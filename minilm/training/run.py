@@ -9,13 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minilm.data import StreamLoader
+from minilm.data import DataLoader, RandomSampler, StreamLoader, TokenDataset
 from minilm.evaluation import Evaluation, evaluate, yardstick
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
-from minilm.models import RNNModel, save_pretrained
-from minilm.random import manual_seed
+from minilm.models import save_pretrained
+from minilm.random import Generator, manual_seed
 from minilm.svg import Reference
+from minilm.training.arguments import TrainingArguments
 from minilm.training.build import build_engine
 from minilm.training.callback import TrainerCallback
 from minilm.training.corpus import Corpus
@@ -28,10 +29,9 @@ from minilm.training.interrupt import interrupt_deferred
 from minilm.training.logs import LOG
 from minilm.training.recipe import RECIPE, Recipe
 from minilm.training.report import Report
-from minilm.training.settings import Architecture
 
 REPORT = "report.html"
-PASSAGE_TOKENS = {"char": 400, "word": 90}
+PASSAGE_TOKENS = {"char": 400, "word": 90, "bpe": 120}
 TEMPERATURES = (0.8, 0.5, 1.0)  # the first one's passage is the run's own
 
 
@@ -74,10 +74,11 @@ class Run:
         self.recipe = recipe
         self.folder = folder
         self.settings, self.architecture = recipe.settings, recipe.architecture
+        self._arguments(folder)  # which checks them
         self.corpus, self.best_possible = recipe.corpus()
         _check_length(self.corpus, self.settings.seq_len)
         manual_seed(self.settings.seed)
-        self.model = _build(self.architecture, self.corpus.vocab_size)
+        self.model = recipe.model(self.corpus.vocab_size)
         ids = self.corpus.train_ids, self.corpus.valid_ids
         self.ngram = yardstick(*ids, self.corpus.vocab_size)
         self.samples: dict[str, str] = {}
@@ -119,17 +120,24 @@ class Run:
 
     def estimate(self, *, timed: bool = True) -> Estimate:
         """Measure what the run will take; see :func:`minilm.training.estimate.estimate`."""
-        return estimate(self.model, self._loader(), self.settings.arguments(None), timed=timed)
+        return estimate(self.model, self._loader(), self._arguments(None), timed=timed)
 
-    def _loader(self) -> StreamLoader:
-        settings = self.settings
-        return StreamLoader(
-            self.corpus.train_ids, settings.batch_size, settings.seq_len, seed=settings.seed
-        )
+    def _arguments(self, folder: Path | None) -> TrainingArguments:
+        return self.settings.arguments(folder, self.architecture.model)
+
+    def _loader(self) -> StreamLoader | DataLoader:
+        """Make a stream for a model that carries its state along, random windows for any other."""
+        ids, settings = self.corpus.train_ids, self.settings
+        if hasattr(self.model, "forward_with_state"):
+            return StreamLoader(ids, settings.batch_size, settings.seq_len, seed=settings.seed)
+        windows = TokenDataset(ids, settings.seq_len)
+        count = max(len(ids) // settings.seq_len, 1)  # as many as the text has side by side
+        sampler = RandomSampler(windows, True, count, Generator(settings.seed))
+        return DataLoader(windows, min(settings.batch_size, count), sampler=sampler, drop_last=True)
 
     def _train(self, callbacks: tuple[TrainerCallback, ...]) -> None:
         settings = self.settings
-        args = settings.arguments(self.folder)
+        args = self._arguments(self.folder)
         args.resume_from_checkpoint = self._resume
         self.estimate(timed=False).require_fit()
         stop = [EarlyStopping(patience=settings.patience)] if settings.patience else []
@@ -205,13 +213,20 @@ class Run:
             )
             self.samples[f"temperature {temperature}"] = passage.getvalue().strip()
 
+    @property
+    def _kind(self) -> str:
+        if self.recipe.init is not None:
+            return f"{type(self.model).__name__} of {self.recipe.init}, trained on"
+        tokens = {"char": "characters", "word": "words", "bpe": "byte pairs"}
+        return f"{self.architecture.model.upper()}, {tokens[self.corpus.level]}"
+
     def _report(self) -> Report:
         references = [Reference(f"{self.ngram.order}-gram", self.ngram.loss)]
         if self.best_possible is not None:
             references.append(Reference("best possible", self.best_possible))
         summary = self.summary()
         return Report(
-            title=f"{self.corpus.name}: {self.architecture.model.upper()}, {self.corpus.level}s",
+            title=f"{self.corpus.name}: {self._kind}",
             lead=(
                 f"{summary['parameters']:,} parameters, trained on {summary['train_tokens']:,} "
                 f"tokens of {self.corpus.vocab_size:,} types, validated on "
@@ -241,12 +256,6 @@ class _SaveBest(TrainerCallback):
         if state.best_global_step == state.global_step:
             with kwargs["engine"].averaged_weights():
                 self._run.save()
-
-
-def _build(chosen: Architecture, vocab_size: int) -> RNNModel:
-    return RNNModel(
-        vocab_size, chosen.embed, chosen.hidden, chosen.model, chosen.layers, chosen.dropout
-    )
 
 
 def _check_length(corpus: Corpus, seq_len: int) -> None:

@@ -6,32 +6,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minilm.training.arguments import TrainingArguments
+from minilm.training.architectures import KINDS
+from minilm.training.arguments import TrainingArguments, check_choice
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What to train: a recurrent model's kind and sizes.
+    """What to train: a model's kind and sizes. What is None is as the kind has it.
 
     Attributes
     ----------
     model : str
-        "rnn", "lstm" or "gru".
-    layers : int
-        Recurrent layers.
-    hidden : int
-        Units of a layer.
-    embed : int
-        Length of a token's vector.
-    dropout : float
-        Share of each layer's outputs dropped in training.
+        "rnn", "lstm", "gru"; "awd-lstm"; "gpt", "gpt-nano", "gpt-mini" or "gpt2".
+    layers : int, optional
+        Recurrent layers or blocks: 1, in a GPT 4.
+    hidden : int, optional
+        Units of a layer: 256, in a GPT 128.
+    embed : int, optional
+        Length of a token's vector: 128.
+    heads : int, optional
+        Of a transformer's attention: 4.
+    dropout : float, optional
+        Share dropped in training: 0.2, in a GPT 0.
+    tie : bool
+        One matrix for embedding and head, in recurrent models; a GPT always has one.
     """
 
     model: str = "lstm"
-    layers: int = 1
-    hidden: int = 256
-    embed: int = 128
-    dropout: float = 0.2
+    layers: int | None = None
+    hidden: int | None = None
+    embed: int | None = None
+    heads: int | None = None
+    dropout: float | None = None
+    tie: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("model", self.model, tuple(KINDS))
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,13 @@ class Settings:
         Tokens through which gradients flow; the state is carried further.
     optimizer : str
         "adamw", "adam", "sgd", "rmsprop" or "adagrad".
-    lr : float
-        Highest learning rate of the schedule.
+    lr : float, optional
+        Highest learning rate of the schedule: 0.01, in a GPT 0.001.
     schedule : str
         "cosine" is a short warm-up, then half a cosine down to a twentieth; any other is one of
         :func:`minilm.optim.get_scheduler`, with the same warm-up where it has one.
+    beta2 : float
+        Of Adam: how much of the mean of squared gradients each step keeps.
     weight_decay : float
         On matrices only; biases have nothing to gain from it.
     clip : float
@@ -76,8 +88,9 @@ class Settings:
     batch_size: int = 16
     seq_len: int = 64
     optimizer: str = "adamw"
-    lr: float = 1e-2
+    lr: float | None = None
     schedule: str = "cosine"
+    beta2: float = 0.999
     weight_decay: float = 0.01
     clip: float = 1.0
     accumulate: int = 1
@@ -87,8 +100,16 @@ class Settings:
     save_steps: int = 0
     seed: int = 0
 
-    def arguments(self, folder: Path | None) -> TrainingArguments:
-        """Return the same as the engine takes it, for a run in a folder."""
+    def arguments(self, folder: Path | None, model: str = "lstm") -> TrainingArguments:
+        """Return the same as the engine takes it.
+
+        Parameters
+        ----------
+        folder : Path or None
+            The run's.
+        model : str
+            The kind of model, which says what learning rate suits it.
+        """
         schedule: dict[str, Any] = {"lr_scheduler_type": self.schedule}
         if self.schedule == "cosine":
             schedule["lr_scheduler_type"] = "cosine_with_min_lr"
@@ -98,7 +119,8 @@ class Settings:
             num_train_epochs=self.epochs,
             per_device_train_batch_size=self.batch_size,
             optim=self.optimizer,
-            learning_rate=self.lr,
+            learning_rate=KINDS[model].lr if self.lr is None else self.lr,
+            adam_beta2=self.beta2,
             warmup_steps=0.05,
             **schedule,
             weight_decay=self.weight_decay,
