@@ -280,6 +280,12 @@ typedef struct attention_job {
     atomic_int failed; // a task found no memory
 } attention_job;
 
+// A single query goes along its keys; more go by blocks.
+static int is_row(const ml_attention_head *head)
+{
+    return head->queries == 1 && !(head->dropout > 0);
+}
+
 // Tasks are (batch, head, block of queries); the long ones of a causal mask come first.
 static void forward_task(void *ctx, size_t index)
 {
@@ -288,9 +294,13 @@ static void forward_task(void *ctx, size_t index)
     const size_t blocks = ml_ceil_div(s->queries, ML_ATTENTION_BLOCK), pairs = s->batch * s->heads;
     const size_t block = blocks - 1 - index / pairs, pair = index % pairs;
     const ml_attention_head head = head_of(job->call, s, pair / s->heads, pair % s->heads);
-    ml_real *scratch = ml_buffer_acquire(ml_attention_forward_scratch(&head) * sizeof *scratch);
+    const size_t size =
+        is_row(&head) ? ml_attention_row_scratch(&head) : ml_attention_forward_scratch(&head);
+    ml_real *scratch = ml_buffer_acquire(size * sizeof *scratch);
     if (scratch == NULL)
         atomic_store(&job->failed, 1);
+    else if (is_row(&head))
+        ml_attention_row(&head, scratch);
     else
         ml_attention_forward(&head, block * ML_ATTENTION_BLOCK, scratch);
     ml_buffer_release(scratch);

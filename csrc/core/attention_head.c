@@ -24,8 +24,7 @@ typedef struct score_block {
 
 // ---- the parts that are seen ------------------------------------------------------------------
 
-// Keys that the queries before `end` may see.
-static size_t keys_before(const ml_attention_head *h, size_t end)
+size_t ml_attention_keys_before(const ml_attention_head *h, size_t end)
 {
     const ptrdiff_t seen = (ptrdiff_t)end + h->reach;
     return seen < 0 ? 0 : ml_smaller((size_t)seen, h->keys);
@@ -48,15 +47,16 @@ static size_t last_key(const score_block *b, size_t end)
 static score_block block_at(const ml_attention_head *h, size_t query, size_t key, ml_real *p)
 {
     const size_t queries = ml_smaller(BLOCK, h->queries - query);
-    return (score_block){.head = h,
-                         .kernels = ml_kernels_get(),
-                         .query = query,
-                         .key = key,
-                         .part = {.keys = ml_smaller(BLOCK, keys_before(h, query + queries) - key),
-                                  .queries = queries,
-                                  .reach = (ptrdiff_t)query + h->reach - (ptrdiff_t)key,
-                                  .key_mask = h->key_mask != NULL ? h->key_mask + key : NULL,
-                                  .p = p}};
+    return (score_block){
+        .head = h,
+        .kernels = ml_kernels_get(),
+        .query = query,
+        .key = key,
+        .part = {.keys = ml_smaller(BLOCK, ml_attention_keys_before(h, query + queries) - key),
+                 .queries = queries,
+                 .reach = (ptrdiff_t)query + h->reach - (ptrdiff_t)key,
+                 .key_mask = h->key_mask != NULL ? h->key_mask + key : NULL,
+                 .p = p}};
 }
 
 // ---- products ---------------------------------------------------------------------------------
@@ -66,14 +66,11 @@ static ml_rows from_row(ml_rows rows, size_t i)
     return (ml_rows){rows.data + i * rows.row, rows.row};
 }
 
-static size_t padded(size_t size) { return ml_ceil_div(size, ML_MAX_LANES) * (size_t)ML_MAX_LANES; }
-
-// Rows as the panel of a product, which reads whole vectors: in their place, or copied.
-static ml_rows panel_of(ml_rows rows, size_t count, size_t size, ml_real *copy)
+ml_rows ml_rows_as_panel(ml_rows rows, size_t count, size_t size, ml_real *copy)
 {
     if (size % ml_kernels_get()->lanes == 0)
         return rows;
-    const size_t width = padded(size);
+    const size_t width = ml_panel_width(size);
     for (size_t i = 0; i < count; i++) {
         memcpy(copy + i * width, rows.data + i * rows.row, size * sizeof *copy);
         memset(copy + i * width + size, 0, (width - size) * sizeof *copy);
@@ -181,7 +178,8 @@ static void make_probabilities(const score_block *b, const ml_real *qt, const ml
 static void write_weights(const ml_attention_head *h, size_t i, const ml_real *qt,
                           const ml_real *top, const ml_real *inverse, ml_real *p)
 {
-    const size_t queries = ml_smaller(BLOCK, h->queries - i), end = keys_before(h, i + queries);
+    const size_t queries = ml_smaller(BLOCK, h->queries - i),
+                 end = ml_attention_keys_before(h, i + queries);
     const ml_rows weights = from_row(h->weights, i);
     for (size_t j = 0; j < end; j += BLOCK) {
         const score_block b = block_at(h, i, j, p);
@@ -216,7 +214,7 @@ static forward_scratch lay_out_forward(const ml_attention_head *h, ml_real *base
     forward_scratch s;
     s.qt = ml_arena_array(&arena, h->size, BLOCK, 1);
     s.p = ml_arena_array(&arena, BLOCK, BLOCK, 1);
-    s.values = ml_arena_array(&arena, BLOCK, padded(h->value_size), 1);
+    s.values = ml_arena_array(&arena, BLOCK, ml_panel_width(h->value_size), 1);
     s.top = ml_arena_reals(&arena, BLOCK);
     s.sum = ml_arena_reals(&arena, BLOCK);
     s.factor = ml_arena_reals(&arena, BLOCK);
@@ -236,7 +234,8 @@ void ml_attention_forward(const ml_attention_head *h, size_t i, ml_real *scratch
 {
     const ml_kernels *kernels = ml_kernels_get();
     const forward_scratch s = lay_out_forward(h, scratch, NULL);
-    const size_t queries = ml_smaller(BLOCK, h->queries - i), end = keys_before(h, i + queries);
+    const size_t queries = ml_smaller(BLOCK, h->queries - i),
+                 end = ml_attention_keys_before(h, i + queries);
     const ml_rows q = from_row(h->q, i), o = from_row(h->o, i);
     kernels->transpose(queries, h->size, q.data, q.row, h->scale, s.qt, BLOCK, BLOCK);
     for (size_t r = 0; r < BLOCK; r++) {
@@ -253,7 +252,8 @@ void ml_attention_forward(const ml_attention_head *h, size_t i, ml_real *scratch
             drop(&b, s.p, s.p);
         if (j > 0)
             kernels->rows_scale(queries, h->value_size, o.row, s.factor, o.data);
-        const ml_rows values = panel_of(from_row(h->v, j), b.part.keys, h->value_size, s.values);
+        const ml_rows values =
+            ml_rows_as_panel(from_row(h->v, j), b.part.keys, h->value_size, s.values);
         sum_over_keys(&b, s.p, values, h->value_size, j > 0, o);
     }
     for (size_t r = 0; r < BLOCK; r++)
@@ -280,9 +280,9 @@ static backward_scratch lay_out_backward(const ml_attention_head *h, ml_real *ba
     backward_scratch s;
     s.qt = ml_arena_array(&arena, h->size, BLOCK, 1);
     s.grad_ot = ml_arena_array(&arena, h->value_size, BLOCK, 1);
-    s.q = ml_arena_array(&arena, BLOCK, padded(h->size), 1);
-    s.k = ml_arena_array(&arena, BLOCK, padded(h->size), 1);
-    s.grad_o = ml_arena_array(&arena, BLOCK, padded(h->value_size), 1);
+    s.q = ml_arena_array(&arena, BLOCK, ml_panel_width(h->size), 1);
+    s.k = ml_arena_array(&arena, BLOCK, ml_panel_width(h->size), 1);
+    s.grad_o = ml_arena_array(&arena, BLOCK, ml_panel_width(h->value_size), 1);
     s.p = ml_arena_array(&arena, BLOCK, BLOCK, 1);
     s.dp = ml_arena_array(&arena, BLOCK, BLOCK, 1);
     s.top = ml_arena_reals(&arena, BLOCK);
@@ -325,7 +325,7 @@ static ml_rows begin_backward(const ml_attention_head *h, size_t i, size_t queri
     kernels->rows_dot(queries, h->value_size, o.data, o.row, grad_o.data, grad_o.row, s->delta);
     kernels->transpose(queries, h->value_size, grad_o.data, grad_o.row, 1, s->grad_ot, BLOCK,
                        BLOCK);
-    return panel_of(grad_o, queries, h->value_size, s->grad_o);
+    return ml_rows_as_panel(grad_o, queries, h->value_size, s->grad_o);
 }
 
 // dp[j][i] = v[j] . do[i] + dweights[i][j], of those that were not dropped
@@ -347,9 +347,10 @@ void ml_attention_backward(const ml_attention_head *h, size_t i, ml_real *scratc
 {
     const ml_kernels *kernels = ml_kernels_get();
     const backward_scratch s = lay_out_backward(h, scratch, NULL);
-    const size_t queries = ml_smaller(BLOCK, h->queries - i), end = keys_before(h, i + queries);
+    const size_t queries = ml_smaller(BLOCK, h->queries - i),
+                 end = ml_attention_keys_before(h, i + queries);
     const ml_rows grad_o = begin_backward(h, i, queries, &s);
-    const ml_rows q = panel_of(from_row(h->q, i), queries, h->size, s.q);
+    const ml_rows q = ml_rows_as_panel(from_row(h->q, i), queries, h->size, s.q);
     const ml_rows grad_q = h->grad_q.data != NULL ? from_row(h->grad_q, i) : h->grad_q;
     if (end == 0 && grad_q.data != NULL)
         clear_rows(grad_q, queries, h->size);
@@ -369,7 +370,7 @@ void ml_attention_backward(const ml_attention_head *h, size_t i, ml_real *scratc
         if (h->grad_k.data != NULL)
             sum_over_queries(&b, s.dp, q, h->size, from_row(h->grad_k, j));
         if (grad_q.data != NULL) {
-            const ml_rows k = panel_of(from_row(h->k, j), b.part.keys, h->size, s.k);
+            const ml_rows k = ml_rows_as_panel(from_row(h->k, j), b.part.keys, h->size, s.k);
             sum_over_keys(&b, s.dp, k, h->size, j > 0, grad_q);
         }
     }

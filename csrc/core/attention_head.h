@@ -9,7 +9,7 @@
 #include "real.h"
 #include "sizes.h"
 
-// A matrix inside a larger array: rows lie `row` numbers apart. data NULL: not given, or not wanted.
+// A matrix inside a larger array: rows lie `row` numbers apart. data NULL: not given or not wanted.
 typedef struct ml_rows {
     ml_real *data;
     size_t row;
@@ -34,6 +34,19 @@ typedef struct ml_attention_head {
     ml_rows grad_q, grad_k, grad_v; // those of k and v are added to
 } ml_attention_head;
 
+// Keys that the queries before `end` may see.
+size_t ml_attention_keys_before(const ml_attention_head *head, size_t end);
+
+// Numbers that a row of `size` takes in a panel that is a copy.
+ML_INLINE size_t ml_panel_width(size_t size)
+{
+    return ml_ceil_div(size, ML_MAX_LANES) * (size_t)ML_MAX_LANES;
+}
+
+// Rows as the panel of a product, which reads whole vectors: in their place, or, where these would
+// reach beyond them, in `copy` (count, ml_panel_width(size)).
+ml_rows ml_rows_as_panel(ml_rows rows, size_t count, size_t size, ml_real *copy);
+
 // Numbers that a block of queries needs to compute in.
 size_t ml_attention_forward_scratch(const ml_attention_head *head);
 size_t ml_attention_backward_scratch(const ml_attention_head *head);
@@ -44,5 +57,9 @@ void ml_attention_forward(const ml_attention_head *head, size_t i, ml_real *scra
 
 // The same queries' part of the gradients: grad_q, and what they add to grad_k and grad_v.
 void ml_attention_backward(const ml_attention_head *head, size_t i, ml_real *scratch);
+
+// The same for a head with a single query and without dropout, as in writing: attention_row.c.
+size_t ml_attention_row_scratch(const ml_attention_head *head);
+void ml_attention_row(const ml_attention_head *head, ml_real *scratch);
 
 #endif

@@ -174,3 +174,38 @@ void ML_KERNEL(rows_dot)(size_t rows, size_t columns, const ml_real *x, size_t x
             dots[i] += lane[l];
     }
 }
+
+// products[i] = scale sum_j x[i][j] y[j]             x (rows, columns), rows ld apart
+//
+// As many rows at a time as a vector has lanes: what their vectors hold is then transposed, so that
+// the sums across lanes are sums of vectors.
+void ML_KERNEL(rows_times)(size_t rows, size_t columns, size_t ld, const ml_real *x,
+                           const ml_real *y, ml_real scale, ml_real *products)
+{
+    const vec factor = v_set(scale);
+    for (size_t i = 0; i < rows; i += ML_LANES) {
+        const ml_real *row[ML_LANES];
+        vec sum[ML_LANES];
+        for (size_t l = 0; l < ML_LANES; l++) {
+            row[l] = x + (i + l < rows ? i + l : rows - 1) * ld; // the last again, for nobody
+            sum[l] = v_zero();
+        }
+        for (size_t j = 0; j < columns; j += ML_LANES) {
+            const size_t n = v_lanes(j, columns);
+            const vec part = v_get(y + j, n);
+            for (size_t l = 0; l < ML_LANES; l++)
+                sum[l] = v_fma(v_get(row[l] + j, n), part, sum[l]);
+        }
+        ml_real lanes[ML_LANES * ML_LANES], turned[ML_LANES * ML_LANES];
+        for (size_t l = 0; l < ML_LANES; l++)
+            v_store(lanes + l * ML_LANES, sum[l]);
+        for (size_t a = 0; a < ML_LANES; a += ML_SQUARE)
+            for (size_t b = 0; b < ML_LANES; b += ML_SQUARE)
+                transpose_square(lanes + a * ML_LANES + b, ML_LANES, 1, turned + b * ML_LANES + a,
+                                 ML_LANES);
+        vec total = v_zero();
+        for (size_t l = 0; l < ML_LANES; l++)
+            total = v_add(total, v_load(turned + l * ML_LANES));
+        v_put(products + i, v_mul(factor, total), v_lanes(i, rows));
+    }
+}
