@@ -1,4 +1,4 @@
-// Scaled dot-product attention (Vaswani et al. 2017, equation 1), causal or not, with grouped queries:
+// Scaled dot-product attention (Vaswani et al. 2017, equation 1), causal or not, queries grouped:
 //
 //     O = softmax(scale Q K^T) V        each head by itself; query head n uses key head n / group
 //
@@ -357,8 +357,8 @@ static ml_attention_head head_backward_of(const attention_job *job, size_t batch
     return h;
 }
 
-// Tasks are (batch, head of keys, split); a split takes every splits-th block of the queries of all the
-// heads that use these keys, in order.
+// Tasks are (batch, head of keys, split); a split takes every splits-th block of the queries of all
+// the heads that use these keys, in order.
 static void backward_task(void *ctx, size_t index)
 {
     attention_job *job = ctx;

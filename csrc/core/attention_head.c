@@ -78,8 +78,8 @@ ml_rows ml_rows_as_panel(ml_rows rows, size_t count, size_t size, ml_real *copy)
     return (ml_rows){copy, width};
 }
 
-// c[j][i] = init + x[j] . y[i], keys j, queries i; yt (size, BLOCK) is y transposed. What is left of the
-// first vector of queries that see a tile's keys is not written.
+// c[j][i] = init + x[j] . y[i], keys j, queries i; yt (size, BLOCK) is y transposed. What is left of
+// the first vector of queries that see a tile's keys is not written.
 static void product_by_keys(const score_block *b, ml_rows x, size_t size, const ml_real *yt,
                             const ml_real *init, ml_real *c)
 {

@@ -1,5 +1,5 @@
-// Rotary positions (Su et al. 2021, https://arxiv.org/abs/2104.09864), the halves of a head paired as
-// Hugging Face's Llama has them: number i with number i + R, i < R. Numbers from 2 R on stay as they are.
+// Rotary positions (Su et al. 2021, https://arxiv.org/abs/2104.09864), the halves of a head paired
+// as Hugging Face's Llama has them: number i with number i + R, i < R. What is beyond 2 R stays.
 #include <string.h>
 
 #include "kernels/kernels.h"

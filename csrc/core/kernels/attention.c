@@ -82,8 +82,8 @@ ML_INLINE vec exponentials(const ml_attention_scores *s, size_t i, span seen, ve
     return sum;
 }
 
-// The softmax over keys, a block of them at a time (Milakov & Gimelshein 2018, algorithm 3), for each
-// query i:
+// The softmax over keys, a block of them at a time (Milakov & Gimelshein 2018, algorithm 3), for
+// each query i:
 //     top' = max(top, max_j p[j][i])        p[j][i] = exp(p[j][i] - top')
 //     factor = exp(top - top')              sum = factor sum + sum_j p[j][i]
 // What was made of earlier blocks is to be multiplied by factor. top begins at -3e38, which is below

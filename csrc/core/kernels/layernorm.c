@@ -98,8 +98,8 @@ ML_INLINE void weight_columns(size_t width, size_t last, size_t rows, size_t ld,
         v_put(dweight + v * ML_LANES, sum[v], v + 1 < width ? ML_LANES : last);
 }
 
-// dweight[j] += sum_i dy[i][j] (x[i][j] - mean[i]) rstd[i], rows in order; rows lie ld apart; mean NULL:
-// 0, as where rows are divided by their root mean square.
+// dweight[j] += sum_i dy[i][j] (x[i][j] - mean[i]) rstd[i], rows in order; rows lie ld apart; mean
+// NULL: 0, as where rows are divided by their root mean square.
 void ML_KERNEL(layernorm_columns_backward)(size_t rows, size_t columns, size_t ld, const ml_real *x,
                                            const ml_real *mean, const ml_real *rstd,
                                            const ml_real *dy, ml_real *dweight)

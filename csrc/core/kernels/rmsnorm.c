@@ -1,5 +1,6 @@
-// Normalisation by the root mean square, row by row (Zhang & Sennrich 2019, equation 4). The gradient of
-// the weight is that of layer normalisation with a mean of 0: layernorm_columns_backward.
+// Normalisation by the root mean square, row by row (Zhang & Sennrich 2019, equation 4). The
+// gradient of the weight is that of layer normalisation with a mean of 0:
+// layernorm_columns_backward.
 #include "kernels.h"
 #include "simd.h"
 
