@@ -16,6 +16,8 @@ from minilm.models import (
     LlamaConfig,
     LlamaForCausalLM,
 )
+from minilm.models.folder import load_weights
+from minilm.models.weights import weight_bytes
 
 IDS = np.array([[1, 2, 3]])
 FILE = "model.safetensors"
@@ -87,7 +89,7 @@ def test_a_file_may_hold_the_table_under_both_names_or_under_the_other(folder):
 def test_two_tables_that_should_be_one_are_refused(folder):
     table = load_file(folder / FILE)["transformer.wte.weight"]
     change(folder, lm_head__weight=table + 1)
-    with pytest.raises(FolderError, match="differs from .*tie_word_embeddings"):
+    with pytest.raises(FolderError, match="are one parameter .* they differ.*tie_word_emb"):
         GPT2LMHeadModel.from_pretrained(folder)
     set_config(folder, tie_word_embeddings=False)
     model = GPT2LMHeadModel.from_pretrained(folder)
@@ -109,6 +111,36 @@ def test_all_that_does_not_fit_is_listed(folder):
         "unexpected score.weight (2, 4)",
     ):
         assert part in str(error.value)
+
+
+def test_whole_numbers_are_no_weights_and_nothing_is_overwritten(folder):
+    change(folder, transformer__ln_f__bias=np.zeros(4, np.int8))
+    with pytest.raises(FolderError, match="transformer.ln_f.bias is I8, expected F64.*quantized"):
+        GPT2LMHeadModel.from_pretrained(folder)
+    model = gpt2(initializer_range=0.5)
+    before = model.transformer.wte.weight.detach().numpy().copy()
+    with pytest.raises(FolderError):
+        load_weights(model, folder / FILE)
+    np.testing.assert_array_equal(model.transformer.wte.weight.detach().numpy(), before)
+
+
+def test_buffers_keep_their_own_numbers(tmp_path):
+    class Counts(minilm.nn.Module):
+        def __init__(self, values):
+            super().__init__()
+            self.register_buffer("seen", minilm.tensor(values))
+
+    path, seen = tmp_path / FILE, np.array([2**40, -1])
+    path.write_bytes(weight_bytes(Counts(seen)))
+    again = Counts(np.zeros(2, np.int64))
+    load_weights(again, path)
+    assert again.seen.tolist() == seen.tolist()
+
+
+def test_a_tensor_under_two_names_is_unexpected(folder):
+    change(folder, wpe__weight=np.zeros((4, 4), np.float32))
+    with pytest.raises(FolderError, match=r"unexpected (transformer\.)?wpe.weight \(4, 4\)"):
+        GPT2LMHeadModel.from_pretrained(folder)
 
 
 def test_the_model_without_a_head_takes_its_part(folder):
@@ -181,7 +213,7 @@ def test_other_floats_are_brought_to_float32(folder, dtype):
 
 def test_a_configuration_of_many_blocks_is_refused_before_they_are_made(folder):
     set_config(folder, n_layer=2**31 - 1)
-    with pytest.raises(FolderError, match="n_layer is 2147483647, but there are only 28 weights"):
+    with pytest.raises(FolderError, match="n_layer is 2147483647, but there are only 29 weights"):
         GPT2LMHeadModel.from_pretrained(folder)
 
 

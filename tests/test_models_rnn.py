@@ -3,7 +3,7 @@ import pytest
 
 import minilm
 from minilm import nn
-from minilm.models import LanguageModel, RNNModel, logits_of
+from minilm.models import AWDLSTM, LanguageModel, RNNModel, logits_of
 from minilm.models.base import read_on
 
 IDS = np.array([[1, 4, 2, 0, 3], [3, 3, 1, 2, 4]])
@@ -168,6 +168,14 @@ def test_labels_give_an_output_with_the_loss_of_shifted_ids(cell):
     assert output["loss"] is output[0] is output.loss
     output.loss.backward()
     assert model.embedding.weight.grad is not None
+
+
+def test_an_awd_lstm_takes_labels_too():
+    minilm.manual_seed(0)
+    model = AWDLSTM(5, 4, 6, 2).eval()
+    output = model(IDS, labels=IDS)
+    np.testing.assert_array_equal(output.logits.detach().numpy(), model(IDS).detach().numpy())
+    assert output.loss.item() > 0
 
 
 def test_labels_of_another_shape_are_refused():

@@ -6,7 +6,7 @@ https://arxiv.org/abs/1708.02182. Without more data or units, this is what made 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, overload
 from weakref import WeakKeyDictionary
 
 import minilm.nn.functional as F
@@ -20,6 +20,7 @@ from minilm.models.decoding import (
     pack,
     padded,
 )
+from minilm.models.output import CausalLMOutput, with_loss
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import INIT_RANGE
 from minilm.models.tying import tie_weights as tie
@@ -187,20 +188,27 @@ class AWDLSTM(LanguageModel):
             raise ValueError(f"level must be one of {', '.join(PRESETS)}; got {level!r}")
         return cls(vocab_size, **{**PRESETS[level], **changes})
 
-    def forward(self, x: Any) -> Tensor:
+    @overload
+    def forward(self, x: Any, labels: None = None) -> Tensor: ...
+    @overload
+    def forward(self, x: Any, labels: Any) -> CausalLMOutput: ...
+    def forward(self, x: Any, labels: Any = None) -> Tensor | CausalLMOutput:
         """Score every next token, from a zero state.
 
         Parameters
         ----------
         x : Tensor or ndarray of int
             Token ids ``(batch, time)``.
+        labels : Tensor or ndarray of int, optional
+            ``(batch, time)``, as for :meth:`RNNModel.forward`.
 
         Returns
         -------
-        Tensor
-            Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1.
+        Tensor or CausalLMOutput
+            Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1. With
+            labels, an output with ``.loss`` and ``.logits``.
         """
-        return self.forward_with_state(x)[0]
+        return with_loss(self.forward_with_state(x)[0], labels)
 
     def forward_with_state(
         self, x: Any, state: tuple[Tensor, ...] | None = None, *, detach: bool = True

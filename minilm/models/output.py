@@ -163,3 +163,11 @@ def causal_lm_loss(logits: Tensor, labels: Any) -> Tensor:
     shifted = np.full(given.shape, IGNORED, np.int64)
     shifted[:, :-1] = given[:, 1:]
     return F.cross_entropy(logits.transpose(1, 2), shifted, ignore_index=IGNORED)
+
+
+def with_loss(logits: Tensor, labels: Any) -> Tensor | CausalLMOutput:
+    """Return bare logits, as the tutorial's model gives them, or with labels an output with both.
+
+    Parameters and errors are those of :func:`causal_lm_loss`; `labels` may be None.
+    """
+    return logits if labels is None else CausalLMOutput(causal_lm_loss(logits, labels), logits)

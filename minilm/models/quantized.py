@@ -9,7 +9,7 @@ import numpy as np
 from minilm import _core
 from minilm.models.base import LanguageModel
 from minilm.models.decoding import zero_states
-from minilm.models.output import CausalLMOutput, causal_lm_loss
+from minilm.models.output import CausalLMOutput, with_loss
 from minilm.tensor import Tensor
 
 
@@ -66,10 +66,7 @@ class QuantizedRNNModel(LanguageModel):
             Logits ``(batch, time, vocab)``, without a gradient. With labels, an output with
             ``.loss`` and ``.logits``.
         """
-        logits = self.forward_with_state(x)[0]
-        if labels is None:
-            return logits
-        return CausalLMOutput(causal_lm_loss(logits, labels), logits)
+        return with_loss(self.forward_with_state(x)[0], labels)
 
     def forward_with_state(
         self, x: Any, state: Any = None, *, detach: bool = True

@@ -8,7 +8,7 @@ from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
 from minilm.models.checks import positive, share
 from minilm.models.decoding import DecoderWeights, decoder_of, has_plain_parts, pack, rnn_weights
-from minilm.models.output import CausalLMOutput, causal_lm_loss
+from minilm.models.output import CausalLMOutput, with_loss
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import tie_weights as tie
 from minilm.tensor import Tensor
@@ -121,10 +121,7 @@ class RNNModel(LanguageModel):
             Logits ``(batch, time, vocab)``; those at position t are for the token at t + 1. With
             labels, an output with ``.loss`` and ``.logits``.
         """
-        logits = self.forward_with_state(x)[0]
-        if labels is None:
-            return logits
-        return CausalLMOutput(causal_lm_loss(logits, labels), logits)
+        return with_loss(self.forward_with_state(x)[0], labels)
 
     def forward_with_state(
         self, x: Any, state: Any = None, *, detach: bool = True
