@@ -6,6 +6,7 @@ from minilm.training.arguments import TrainingArguments
 from minilm.training.callback import TrainerCallback, TrainerControl, TrainerState
 from minilm.training.checkpoint import CheckpointError, CheckpointFolder
 from minilm.training.diagnose import NonFiniteError
+from minilm.training.diagnostics import Diagnostics, read_diagnostics
 from minilm.training.early_stopping import EarlyStopping
 from minilm.training.engine import Engine
 from minilm.training.fit import fit
@@ -23,6 +24,7 @@ __all__ = [
     "Architecture",
     "CheckpointError",
     "CheckpointFolder",
+    "Diagnostics",
     "EarlyStopping",
     "Engine",
     "EvalPrediction",
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate",
     "lr_find",
     "fit",
+    "read_diagnostics",
     "train",
     "validate",
 ]

@@ -73,9 +73,10 @@ class TrainerCallback:
 
     Each gets the arguments, the state and the control of the run, and by name whatever else it
     asks for: ``model``, ``optimizer``, ``lr_scheduler``, ``train_dataloader``, ``history``,
-    ``engine``, and ``metrics``, ``logs`` or ``grad_norm`` where the event has them. To keep
-    something across an interruption, define ``state_dict`` and ``load_state_dict``: what they
-    exchange (numbers, text, tensors, lists and dictionaries of them) is part of every checkpoint.
+    ``engine``, and ``batches``, ``metrics``, ``logs`` or ``grad_norm`` where the event has them.
+    To keep something across an interruption, define ``state_dict`` and ``load_state_dict``: what
+    they exchange (numbers, text, tensors, lists and dictionaries of them) is part of every
+    checkpoint.
 
     Examples
     --------
@@ -106,7 +107,7 @@ class TrainerCallback:
         """After a batch whose gradient is added to others."""
 
     def on_after_backward(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """When the step's gradients are there, not clipped yet."""
+        """When the gradients of ``batches`` are there, not clipped yet."""
 
     def on_after_clip(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """When they are clipped and found finite; ``grad_norm`` is their norm before."""

@@ -196,7 +196,7 @@ class Engine:
             loss += self._backward(batch, count / max(tokens, 1))
             if number < len(group):
                 self._tell("on_substep_end")
-        self._tell("on_after_backward")
+        self._tell("on_after_backward", batches=group)
         norm = clip_grad_norm_(self.parameters, self.args.max_grad_norm or math.inf).item()
         self._refuse_non_finite(loss, norm, group[0], carried)
         self._tell("on_after_clip", grad_norm=norm)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.data import DataLoader, RandomSampler, StreamLoader, TokenDataset
+from minilm.data.vocab import UNKNOWN
 from minilm.evaluation import Evaluation, evaluate, yardstick
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
@@ -21,6 +22,7 @@ from minilm.training.build import build_engine
 from minilm.training.callback import TrainerCallback
 from minilm.training.corpus import Corpus
 from minilm.training.diagnose import NonFiniteError
+from minilm.training.diagnostics import DIAGNOSTICS, Diagnostics
 from minilm.training.early_stopping import EarlyStopping
 from minilm.training.environment import environment
 from minilm.training.estimate import Estimate, estimate
@@ -44,7 +46,8 @@ class Run:
         What to train, on what, and how.
     folder : Path
         Where ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``run.json``,
-        ``history.csv``, ``log.jsonl``, ``report.html`` and checkpoints go; made when missing.
+        ``history.csv``, ``log.jsonl``, ``diagnostics.jsonl``, ``report.html`` and checkpoints go;
+        made when missing.
     resume : bool
         Go on with the run that the folder holds.
     say : callable
@@ -141,12 +144,13 @@ class Run:
         args.resume_from_checkpoint = self._resume
         self.estimate(timed=False).require_fit()
         stop = [EarlyStopping(patience=settings.patience)] if settings.patience else []
+        diagnostics = Diagnostics(self.corpus.tokenizer.token_to_id(UNKNOWN))
         engine = build_engine(
             self.model,
             self._loader(),
             args,
             validate=self._validate,
-            callbacks=[*callbacks, *stop, _SaveBest(self)],
+            callbacks=[*callbacks, *stop, _SaveBest(self), diagnostics],
             tokenizer=self.corpus.tokenizer,
             say=self._say,
         )
@@ -160,7 +164,7 @@ class Run:
             raise NonFiniteError(f"{error}; {kept}") from None
         finally:
             if not self.history.step_losses:
-                for name in (RECIPE, LOG):
+                for name in (RECIPE, LOG, DIAGNOSTICS):
                     (self.folder / name).unlink(missing_ok=True)
 
     def _validate(self, poll: Callable[[], object]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +73,16 @@ def load_snapshot(engine: Engine, snapshot: dict[str, Any]) -> None:
     engine.callbacks.load_state_dict(snapshot["callbacks"])
     engine.history.load_state_dict(snapshot["history"])
     _set_random_state(snapshot["random"])  # last: the others may have drawn
+
+
+@contextmanager
+def random_streams_kept() -> Iterator[None]:
+    """Put all streams back, after the block, to where they stood before it."""
+    state = _random_state()
+    try:
+        yield
+    finally:
+        _set_random_state(state)
 
 
 def _random_state() -> dict[str, Any]:
