@@ -16,7 +16,7 @@ HIGH_RATIO = 1e-2
 HIGH_PEAK = 0.2
 LOW_RATIO = 1e-4
 # A loss that jumps up by so much of all that it falls in the whole run is no noise of batches.
-JUMP = 0.15
+JUMP = 0.25
 JUMPS = 3  # one may be a strange batch
 DIVERGED = 1.5  # times the loss at the start, which is about that of guessing
 FEW = 4  # lines from which nothing is told
@@ -92,7 +92,8 @@ def too_low(evidence: Evidence) -> Finding | None:
     return Finding(
         "learning rate too low",
         Severity.HARM,
-        "the weights hardly move, and the loss hardly falls, or as slowly at the end as at the start",
+        "the weights hardly move: the loss hardly falls, or falls at the end as slowly as at the "
+        "start",
         {
             "update-to-weight ratio": ratio,
             "about right": 1e-3,
