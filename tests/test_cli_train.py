@@ -18,6 +18,7 @@ from minilm.training.settings import Architecture, Settings
 
 FILES = [
     "config.json",
+    "diagnostics.jsonl",
     "history.csv",
     "log.jsonl",
     "model.safetensors",

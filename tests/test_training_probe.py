@@ -33,7 +33,7 @@ def test_entropy_is_that_of_the_predictions():
 
 
 def test_gradients_of_the_state_are_those_of_the_last_step_s_loss():
-    """Compared with finite differences: the state before a step is moved."""
+    """Compared with the tape of a model that reads the last two tokens on from a state."""
     model = model_of("gru")
     found = probe(model, INPUTS, TARGETS)["state_grads"]["rnn.l0"]
     assert list(found) == ["0", "1", "2", "4", "8", "16", "31"]

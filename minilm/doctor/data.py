@@ -9,13 +9,12 @@ import numpy as np
 from minilm.doctor.evidence import Evidence, median_of
 from minilm.doctor.finding import Finding, Severity
 from minilm.evaluation import memorisation
-from minilm.evaluation.spans import windows_found
 
 COPIED = 0.9  # share of targets; of natural text, a token in 20 repeats the one before
-# Spans that no two texts share by chance, a proverb or a song's refrain included.
+# What no two texts share by chance, a refrain or a formula included.
 SPAN = 100
 SPAN_SHARE = 0.1  # of the validation text
-PASSAGE = 32  # tokens
+PASSAGE = 64  # tokens; of half as many letters, half stand in other stories of the same kind
 PASSAGES = 0.2  # share of the validation text's places from which so many tokens are shared
 IMPLAUSIBLE = 0.5  # times the n-grams' loss; the best recurrent models reach 0.8
 # The usual 10,000 words of the Penn Treebank leave one word in 20 unknown.
@@ -63,8 +62,8 @@ def _shared(evidence: Evidence) -> dict[str, float]:
     train, valid = evidence.train_ids, evidence.valid_ids
     if train is None or valid is None or min(len(train), len(valid)) < PASSAGE:
         return {}
-    longest = memorisation(valid, train, n=PASSAGE).generated.longest
-    share = float(windows_found(np.asarray(valid), np.asarray(train), PASSAGE).mean())
+    copied = memorisation(valid, train, n=PASSAGE).generated
+    longest, share = copied.longest, 1 - copied.new_share
     if share <= PASSAGES and longest < max(SPAN, SPAN_SHARE * len(valid)):
         return {}
     return {

@@ -1,0 +1,49 @@
+import json
+
+import pytest
+from cli_helpers import TEXT, TINY, minilm
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run on a text that repeats itself: the validation text is in the training text."""
+    path = tmp_path_factory.mktemp("run")
+    (path / "cats.txt").write_text(TEXT, encoding="utf-8")
+    done = minilm("train", "--data", path / "cats.txt", "--out", path / "run", *TINY)
+    assert done.returncode == 0, done.stderr
+    return path / "run"
+
+
+def test_findings_are_ranked(folder):
+    done = minilm("doctor", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1. leakage (broken)\n")
+    assert "\n\n2. " in done.stdout
+    assert "longest span shared, in tokens" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json(folder):
+    found = json.loads(minilm("doctor", folder, "--json").stdout)
+    assert found["healthy"] is False
+    assert found["findings"][0]["name"] == "leakage"
+    assert found["findings"][0]["numbers"]["of"] > 100
+    assert found["folder"] == str(folder)
+
+
+def test_a_text_that_has_gone_is_said(folder):
+    text = folder.parent / "cats.txt"
+    text.rename(folder.parent / "moved.txt")
+    try:
+        done = minilm("doctor", folder)
+    finally:
+        (folder.parent / "moved.txt").rename(text)
+    assert "the training text could not be looked at" in done.stderr
+    assert "longest span shared" not in done.stdout
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    done = minilm("doctor", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no run.json" in done.stderr
