@@ -16,12 +16,15 @@ from minilm.training.lr_find import lr_find
 from minilm.training.lr_finding import LRFinding
 from minilm.training.prediction import EvalPrediction, PredictionOutput
 from minilm.training.recipe import Recipe
+from minilm.training.search import BestRun
 from minilm.training.settings import Architecture, Settings
 from minilm.training.trackers import MLflowCallback, TensorBoardCallback, WandbCallback
 from minilm.training.trainer import Trainer, TrainOutput
+from minilm.training.tuners import OptunaPruningCallback, RayReportCallback
 
 __all__ = [
     "Architecture",
+    "BestRun",
     "CheckpointError",
     "CheckpointFolder",
     "Diagnostics",
@@ -33,7 +36,9 @@ __all__ = [
     "LRFinding",
     "MLflowCallback",
     "NonFiniteError",
+    "OptunaPruningCallback",
     "PredictionOutput",
+    "RayReportCallback",
     "Recipe",
     "Settings",
     "StreamLoader",

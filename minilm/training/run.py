@@ -6,12 +6,13 @@ import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from minilm.data import DataLoader, RandomSampler, StreamLoader, TokenDataset
 from minilm.data.vocab import UNKNOWN
-from minilm.evaluation import Evaluation, evaluate, yardstick
+from minilm.evaluation import Evaluation, Yardstick, evaluate, yardstick
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
 from minilm.models import save_pretrained
@@ -82,11 +83,15 @@ class Run:
         _check_length(self.corpus, self.settings.seq_len)
         manual_seed(self.settings.seed)
         self.model = recipe.model(self.corpus.vocab_size)
-        ids = self.corpus.train_ids, self.corpus.valid_ids
-        self.ngram = yardstick(*ids, self.corpus.vocab_size)
         self.samples: dict[str, str] = {}
         self._resume, self._say = resume, say
         self.history = History(1)
+
+    @cached_property
+    def ngram(self) -> Yardstick:
+        """What the best Witten-Bell n-gram reaches on the same split."""
+        ids = self.corpus.train_ids, self.corpus.valid_ids
+        return yardstick(*ids, self.corpus.vocab_size)
 
     @property
     def passage(self) -> str:
@@ -116,10 +121,15 @@ class Run:
             self._train(callbacks)
             if not self.history.step_losses:  # Ctrl-C came at once
                 return
-            self.save()
             if not self.history.interrupted:
                 self._write_samples()
             self._report().write(self.folder / REPORT)
+
+    def train(self, *callbacks: TrainerCallback) -> None:
+        """Do as `fit` does, without samples and report: for a run among many."""
+        _check_writable(self.folder)
+        with hold_folder(self.folder):
+            self._train(callbacks)
 
     def estimate(self, *, timed: bool = True) -> Estimate:
         """Measure what the run will take; see :func:`minilm.training.estimate.estimate`."""
@@ -162,6 +172,9 @@ class Run:
             best = self.history.best_record()
             kept = f"epoch {best['epoch']:g} is in {self.folder}" if best else "nothing was saved"
             raise NonFiniteError(f"{error}; {kept}") from None
+        else:
+            if self.history.step_losses:
+                self.save()
         finally:
             if not self.history.step_losses:
                 for name in (RECIPE, LOG, DIAGNOSTICS):

@@ -22,6 +22,7 @@ from minilm.training.engine import Engine
 from minilm.training.estimate import Estimate, estimate
 from minilm.training.prediction import PredictionOutput, predict
 from minilm.training.progress import Progress
+from minilm.training.search import BestRun, call_model_init, search
 from minilm.training.setup import make_loader
 from minilm.training.validation import make_validate
 
@@ -63,7 +64,8 @@ class Trainer:
     processing_class : tokenizers.Tokenizer, optional
         Saved with the model.
     model_init : callable, optional
-        Returns a new model; for `hyperparameter_search`, which gives it a trial.
+        Returns a new model, each time that training begins; if it takes an argument, a trial of
+        `hyperparameter_search`, and None elsewhere.
     compute_metrics : callable, optional
         Takes an `EvalPrediction` and returns metrics by name. The logits of the whole evaluation
         set are kept for it in memory.
@@ -82,7 +84,8 @@ class Trainer:
     Raises
     ------
     ValueError
-        If there is no model.
+        If there is no model, or `model_init` comes with `optimizers`, which would hold the
+        parameters of another model.
 
     Examples
     --------
@@ -107,8 +110,13 @@ class Trainer:
         manual_seed(self.args.seed)
         if model is None and model_init is None:
             raise ValueError("Trainer takes a model, or model_init, which makes one; got neither")
+        if model_init is not None and any(one is not None for one in optimizers):
+            raise ValueError(
+                "model_init makes a new model for each training, whose parameters `optimizers` "
+                "cannot hold: name them in the arguments (optim, lr_scheduler_type)"
+            )
         self.model_init = model_init
-        self.model = model if model_init is None else model_init()
+        self.model = model if model_init is None else call_model_init(model_init)
         self.data_collator = data_collator
         self.train_dataset = train_dataset
         self.eval_dataset = eval_dataset
@@ -119,6 +127,7 @@ class Trainer:
         self.state = TrainerState()
         self.control = TrainerControl()
         self.history: Any = None
+        self.trial: Any = None  # of hyperparameter_search, while it runs
 
     # --- callbacks --------------------------------------------------------------------------------
 
@@ -167,6 +176,8 @@ class Trainer:
         if resume_from_checkpoint is not None:
             args = dataclasses.replace(args, resume_from_checkpoint=resume_from_checkpoint)
         manual_seed(args.seed)
+        if self.model_init is not None:
+            self.model = call_model_init(self.model_init, self.trial)
         started = time.perf_counter()
         with hold_folder(args.output_dir):
             engine = self._build(args)
@@ -320,6 +331,56 @@ class Trainer:
             return {**loss(poll), **more}
 
         return measure
+
+    # --- search -----------------------------------------------------------------------------------
+
+    def hyperparameter_search(
+        self,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], float] | None = None,
+        n_trials: int = 20,
+        direction: str = "minimize",
+        backend: str = "optuna",
+        **kwargs: Any,
+    ) -> BestRun:
+        """Train with several values of the arguments, and return the best.
+
+        Each trial begins with a new model of `model_init`, in ``run-0``, ``run-1`` and so on of
+        ``output_dir``. With Optuna a trial that an evaluation shows to be hopeless is pruned. The
+        arguments are what they were afterwards, and the model is that of the last trial.
+
+        Parameters
+        ----------
+        hp_space : callable, optional
+            Takes Optuna's trial and returns names and values of arguments; for Ray it takes None
+            and returns what Ray draws from. By default the learning rate from 1e-6 to 1e-4, 1 to 5
+            epochs, the seed, and a batch size from 4 to 64.
+        compute_objective : callable, optional
+            Takes the metrics of an evaluation and returns what counts; by default the sum of what
+            `compute_metrics` found, or the loss if there is nothing.
+        n_trials : int
+            How many.
+        direction : {"minimize", "maximize"}
+            Which values of the objective are better.
+        backend : {"optuna", "ray"}
+            Who draws.
+        **kwargs
+            For ``optuna.create_study`` (``sampler``, ``pruner``, ``storage``) and ``optimize``
+            (``timeout``, ``catch``), or for ``ray.tune.Tuner`` (``tune_config``, ``run_config``).
+
+        Returns
+        -------
+        BestRun
+
+        Raises
+        ------
+        ImportError
+            If the backend is not installed.
+        ValueError
+            If there is no `model_init` or `eval_dataset`, a name is no argument, or no trial came
+            to its end.
+        """
+        return search(self, hp_space, compute_objective, n_trials, direction, backend, dict(kwargs))
 
     # --- what is kept -----------------------------------------------------------------------------
 
