@@ -104,12 +104,13 @@ def call_model_init(model_init: Callable[..., Any], trial: Any = None) -> Any:
     Raises
     ------
     ValueError
-        If it takes more, or makes nothing.
+        If it needs more, or makes nothing.
     """
-    takes = len(inspect.signature(model_init).parameters)
-    if takes > 1:
-        raise ValueError(f"model_init takes a trial, or nothing; this one takes {takes} arguments")
-    model = model_init(trial) if takes else model_init()
+    parameters = inspect.signature(model_init).parameters
+    needed = [name for name, one in parameters.items() if one.default is one.empty]
+    if len(needed) > 1:
+        raise ValueError(f"model_init takes a trial, or nothing; this one needs {needed}")
+    model = model_init(trial) if needed or "trial" in parameters else model_init()
     if model is None:
         raise ValueError("model_init returned None: it must return the model that it makes")
     return model
