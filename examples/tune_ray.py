@@ -6,6 +6,7 @@ python examples/tune_ray.py --trials 20
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--chars", type=int, default=50_000, help="length of the text")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="where Ray's files go")
     args = parser.parse_args()
     space = {
         "hidden": tune.choice([32, 64, 128]),
@@ -52,6 +54,7 @@ def main() -> None:
             scheduler=tune.schedulers.ASHAScheduler(time_attr="epoch", max_t=args.epochs),
             **goal,
         ),
+        run_config=tune.RunConfig(name="ray", storage_path=str(args.out.resolve()), verbose=0),
     )
     best = tuner.fit().get_best_result(**goal)
     print(f"best: {best.metrics['val_loss']:.4f} nats a word with {best.config}")

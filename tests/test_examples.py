@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,24 @@ def test_train(
     assert model.config["cell"] == cell
     ids = encode_text(tokenizer, story_file.read_text(encoding="utf-8"))
     assert evaluate(model, ids).loss < 0.7 * math.log(tokenizer.get_vocab_size())
+
+
+def test_tune_optuna(run_python: Callable[..., str]) -> None:
+    pytest.importorskip("optuna")
+    choices = ("--trials", "5", "--epochs", "2", "--chars", "4000")
+    pruned, best = run_python(TRAIN.with_name("tune_optuna.py"), *choices).splitlines()
+    assert re.fullmatch(r"[1-4] of 5 trials pruned", pruned)
+    assert re.fullmatch(r"best: \d\.\d{4} nats a word with {'hidden': \d+, 'lr': .*}", best)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_tune_ray(run_python: Callable[..., str], tmp_path: Path) -> None:
+    """Slow, because Ray starts a small cluster first."""
+    pytest.importorskip("ray.tune")
+    choices = ("--trials", "2", "--epochs", "2", "--chars", "4000", "--out", tmp_path)
+    *_, best = run_python(TRAIN.with_name("tune_ray.py"), *choices).splitlines()
+    assert re.fullmatch(r"best: \d\.\d{4} nats a word with {'hidden': \d+, 'lr': .*}", best)
 
 
 def test_train_gives_the_same_for_the_same_seed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from training_helpers import CYCLE, Bigram
 
@@ -149,6 +151,18 @@ def test_trials_that_end_in_no_number_are_no_end():
     assert search(1e38, 0.1).hyperparameters == {"learning_rate": 0.1}
     with pytest.raises(ValueError, match="none of 1 trials came to its end"):
         search(1e38)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ray_searches_too(tmp_path, run_python):
+    """Slow, because Ray starts a small cluster first; in a process that Ray may fill."""
+    pytest.importorskip("ray.tune")
+    best = run_python(Path(__file__).with_name("ray_search.py"), tmp_path).splitlines()[-1]
+    run_id, rate, objective, again = best.split()
+    assert float(rate) == 0.1
+    assert float(objective) == pytest.approx(float(again), abs=1e-9)
+    assert (tmp_path / "out" / f"run-{run_id}").is_dir()
 
 
 def test_what_cannot_be_searched_is_explained():
