@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
 from cli_helpers import TEXT
@@ -83,6 +82,7 @@ def test_a_trial_is_the_run_that_its_values_say(whole, recipe, tmp_path):
     run = Run(read_space(SPACE).recipe(recipe, best.hyperparameters), tmp_path)
     run.train()
     assert run.summary()["loss"] == best.loss
+    assert not (tmp_path / "report.html").exists()
     weights = "model.safetensors"
     there = whole.folder / f"trial-{best.number:04d}" / weights
     assert (tmp_path / weights).read_bytes() == there.read_bytes()
@@ -232,8 +232,3 @@ def test_standard_input_cannot_be_read_twice(recipe, tmp_path):
 def test_a_plan_that_cannot_be(given, message):
     with pytest.raises(ValueError, match=message):
         Plan(**given)
-
-
-def test_jobs_are_at_least_one(recipe, tmp_path):
-    with pytest.raises(ValueError, match="jobs must be at least 1; got 0"):
-        tune(SPACE, recipe, Path(tmp_path), jobs=0)

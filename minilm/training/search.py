@@ -162,14 +162,14 @@ def _search_with_ray(
     options: dict[str, Any],
 ) -> BestRun:
     tune = import_ray_tune()
-    if trainer.args.output_dir is not None:  # each trial works in a folder of Ray's
-        output_dir = str(Path(trainer.args.output_dir).resolve())
-        trainer.args = replace(trainer.args, output_dir=output_dir)
+    here = Path.cwd()  # each trial works in a folder of Ray's
 
     def trainable(config: dict[str, Any]) -> None:
         def report(value: float, history: Any) -> None:
             tune.report({"objective": value, "evaluation": len(history.records)})
 
+        if trainer.args.output_dir is not None:  # of this process's own copy
+            trainer.args = replace(trainer.args, output_dir=str(here / trainer.args.output_dir))
         run = tune.get_context().get_trial_id()
         value = _train(trainer, config, run, config, compute_objective, report)
         tune.report({"objective": value})
