@@ -6,13 +6,12 @@ import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from minilm.data import DataLoader, RandomSampler, StreamLoader, TokenDataset
 from minilm.data.vocab import UNKNOWN
-from minilm.evaluation import Evaluation, Yardstick, evaluate, yardstick
+from minilm.evaluation import Evaluation, Yardstick, evaluate
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
 from minilm.models import save_pretrained
@@ -32,6 +31,7 @@ from minilm.training.interrupt import interrupt_deferred
 from minilm.training.logs import LOG
 from minilm.training.recipe import RECIPE, Recipe
 from minilm.training.report import Report
+from minilm.training.text import Text
 
 REPORT = "report.html"
 PASSAGE_TOKENS = {"char": 400, "word": 90, "bpe": 120}
@@ -53,13 +53,13 @@ class Run:
         Go on with the run that the folder holds.
     say : callable
         Told, in words, where a run goes on.
+    text : Text, optional
+        The recipe's, if another run has read it already.
 
     Attributes
     ----------
     corpus : Corpus
         What it trains and validates on.
-    ngram : Yardstick
-        What the best Witten-Bell n-gram reaches on the same split.
 
     Raises
     ------
@@ -74,12 +74,14 @@ class Run:
         *,
         resume: bool = False,
         say: Callable[[str], object] = lambda message: None,
+        text: Text | None = None,
     ) -> None:
         self.recipe = recipe
         self.folder = folder
         self.settings, self.architecture = recipe.settings, recipe.architecture
         self._arguments(folder)  # which checks them
-        self.corpus, self.best_possible = recipe.corpus()
+        self._text = text or Text(recipe)
+        self.corpus, self.best_possible = self._text.corpus, self._text.best_possible
         _check_length(self.corpus, self.settings.seq_len)
         manual_seed(self.settings.seed)
         self.model = recipe.model(self.corpus.vocab_size)
@@ -87,11 +89,10 @@ class Run:
         self._resume, self._say = resume, say
         self.history = History(1)
 
-    @cached_property
+    @property
     def ngram(self) -> Yardstick:
         """What the best Witten-Bell n-gram reaches on the same split."""
-        ids = self.corpus.train_ids, self.corpus.valid_ids
-        return yardstick(*ids, self.corpus.vocab_size)
+        return self._text.ngram
 
     @property
     def passage(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from minilm.training.checkpoint import CheckpointError
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.recipe import Recipe
 from minilm.training.run import Run
+from minilm.training.text import Text
 from minilm.tuning.space import Space
 
 
@@ -86,10 +88,13 @@ class TrainRecipe:
         What all trials share.
     space : Space
         Where the values belong.
+    digest : str
+        Of the text, which a process reads once for all its trials.
     """
 
     recipe: Recipe
     space: Space
+    digest: str = ""
 
     def epochs(self, hyperparameters: Mapping[str, Any]) -> int:
         """Return the epochs of a whole trial."""
@@ -100,7 +105,8 @@ class TrainRecipe:
         pause = _Pause(task.until)
         try:
             recipe = self.space.recipe(self.recipe, task.hyperparameters)
-            run = Run(recipe, task.folder, resume=True)
+            text = _read(recipe.data, recipe.level, self.digest)
+            run = Run(recipe, task.folder, resume=True, text=text)
             run.train(pause)
         except CheckpointError:  # the folder's run is another one, which no other value mends
             raise
@@ -115,6 +121,11 @@ class TrainRecipe:
             seconds=history.seconds,
             interrupted=history.interrupted,
         )
+
+
+@lru_cache(maxsize=1)
+def _read(data: str, level: str, digest: str) -> Text:
+    return Text(Recipe(data, level))
 
 
 class _Pause(TrainerCallback):

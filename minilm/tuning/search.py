@@ -135,7 +135,7 @@ def tune(
     with hold_folder(folder), Workers(jobs) as workers:
         search = _Search(
             space,
-            TrainRecipe(objective, space)
+            TrainRecipe(objective, space, _digest(objective))
             if isinstance(objective, Recipe)
             else CallFunction(objective),
             folder,
