@@ -70,7 +70,7 @@ def _written(args: argparse.Namespace, tokenizer: Any) -> np.ndarray:
 
     start = start_ids(tokenizer)
     unknown = tokenizer.token_to_id(UNKNOWN)
-    ids = generate(
+    ids: np.ndarray = generate(
         from_pretrained(args.folder),
         start,
         args.max_tokens,
@@ -79,5 +79,5 @@ def _written(args: argparse.Namespace, tokenizer: Any) -> np.ndarray:
         top_p=args.top_p,
         seed=args.seed,
         suppress_tokens=[] if unknown is None else [unknown],
-    )
-    return ids.numpy()[len(start) :]
+    ).numpy()
+    return ids[len(start) :]

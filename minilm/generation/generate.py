@@ -1,141 +1,360 @@
-"""The sampling loop, one for every model."""
+"""One way to write for every model: what is asked for, and who does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minilm.generation.writers import Sampling, writer_of
+from minilm.generation.beams import write_beams
+from minilm.generation.choosing import criteria_of, draw_of, rules_of, warpers_of
+from minilm.generation.config import GenerationConfig
+from minilm.generation.conflicts import length_of, settle
+from minilm.generation.core_writer import write_in_core
+from minilm.generation.output import (
+    GenerateBeamDecoderOnlyOutput,
+    GenerateDecoderOnlyOutput,
+    Record,
+)
+from minilm.generation.prompt import Prompt, prompt_of
+from minilm.generation.readers import reader_of
+from minilm.generation.start import start_ids
+from minilm.generation.streamers import BaseStreamer, ColumnStreamer
+from minilm.generation.tokens import write_tokens
 from minilm.grad_mode import no_grad
+from minilm.models.base import LanguageModel
+from minilm.models.ngram import NGramModel
 from minilm.random import default_generator
 from minilm.tensor import Tensor
 
 
 def generate(
     model: Any,
-    input_ids: Any,
-    max_new_tokens: int = 50,
+    input_ids: Any = None,
+    max_new_tokens: int | None = None,
     *,
-    do_sample: bool = True,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
+    attention_mask: Any = None,
+    generation_config: GenerationConfig | Mapping[str, Any] | None = None,
     seed: int | None = None,
-    eos_token_id: int | None = None,
-    suppress_tokens: Sequence[int] = (),
-    on_token: Callable[[np.ndarray], None] | None = None,
-) -> Tensor:
-    """Write on from a prompt, one token at a time.
+    tokenizer: Any = None,
+    prefix_allowed_tokens_fn: Callable[[int, Any], Sequence[int]] | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+    streamer: BaseStreamer | None = None,
+    on_token: Callable[[np.ndarray], object] | None = None,
+    **options: Any,
+) -> Any:
+    """Write on from a prompt.
 
-    The names are those of Hugging Face. An :class:`RNNModel` or :class:`AWDLSTM` writes in the
-    core, with its weights packed; another model with ``forward_with_state`` reads the prompt
-    once and then a token a step; any other reads all the text again at each step.
+    Names and meanings are those of Hugging Face, with three differences. Tokens are drawn at random
+    unless ``do_sample=False`` or ``num_beams`` says otherwise, from all tokens, and 50 are added.
+    What is said here goes before the model's own ``generation_config``, where it has one, and that
+    before the defaults.
+
+    A text is the same alone and in a batch, which is padded on whichever side: padding is neither
+    read nor counted by the rules. (Only ``max_length`` counts it.)
 
     Parameters
     ----------
-    model : nn.Module
+    model : nn.Module or NGramModel
         Maps ids ``(batch, time)`` to logits ``(batch, time, vocab)``, or to an output with
-        ``.logits``.
-    input_ids : Tensor, ndarray or nested sequence of int
-        The prompt: ``(time,)``, or ``(batch, time)`` to write several texts at once.
-    max_new_tokens : int
-        Tokens to add to each text, at most.
-    do_sample : bool
-        Draw each token at random, as likely as the model thinks it. False always takes the
-        likeliest, whatever the options below say. (In Hugging Face False is what is left out.)
-    temperature : float
-        Logits are divided by it: below 1 the likely gets likelier, 0 always takes the likeliest.
-    top_k : int
-        Sample from the k likeliest tokens only; 0 means all.
-    top_p : float
-        Sample from the fewest likeliest tokens whose probabilities reach this sum; 1 means all.
+        ``.logits``. One with packed weights writes in the core; one that takes
+        ``past_key_values`` or has ``forward_with_state`` reads a token a step; any other reads all
+        again.
+    input_ids : Tensor, ndarray or nested sequence of int, optional
+        The prompt: ``(time,)``, or ``(batch, time)`` to write several texts at once. Without one, a
+        text begins with ``bos_token_id``; failing that, with the end of a paragraph, as far as the
+        vocabulary of `tokenizer` has it; failing that, with id 0.
+    max_new_tokens : int, optional
+        Tokens to add to each text, at most; 50 by default.
+    attention_mask : Tensor, ndarray or nested sequence, optional
+        1 for a token and 0 for padding, with the shape of `input_ids`.
+    generation_config : GenerationConfig or mapping, optional
+        Stands for the model's own, of which only the ids of tokens are taken over.
     seed : int, optional
         The same seed writes the same text. By default one is drawn from the generator that
-        :func:`minilm.manual_seed` sets.
-    eos_token_id : int, optional
-        A text ends with this id. In a batch the texts that have ended are filled up with it, until
-        all have.
-    suppress_tokens : sequence of int
-        Ids that are never written.
+        :func:`minilm.manual_seed` sets. Texts side by side take seed, seed + 1, ...
+    tokenizer : tokenizers.Tokenizer, optional
+        For ``stop_strings``.
+    prefix_allowed_tokens_fn : callable, optional
+        Takes the number of a prompt and its ids so far ``(time,)``; returns the ids that may come.
+    logits_processor : sequence of callable, optional
+        Each takes ids ``(batch, time)`` and scores ``(batch, vocab)``, NumPy arrays, and returns
+        scores. They come after the other rules and before `temperature`.
+    stopping_criteria : sequence of callable, optional
+        Each takes ids and the scores of all steps (or None); returns which texts end, ``(batch,)``.
+    streamer : BaseStreamer, optional
+        ``put`` is given the prompt and each new column, ``end`` is called at the end.
     on_token : callable, optional
         Called with each new column of ids, ``(batch,)``, as soon as it is known.
+    **options
+        The attributes of :class:`GenerationConfig`.
 
     Returns
     -------
-    Tensor
-        Prompt and new tokens, int64, with the axes of `input_ids`.
+    Tensor, GenerateDecoderOnlyOutput or GenerateBeamDecoderOnlyOutput
+        Prompt and new tokens, int64, ``(batch * num_return_sequences, time)``; ``(time,)`` for one
+        text after a prompt ``(time,)``. With ``return_dict_in_generate=True``, an object that has
+        them as ``.sequences``.
+
+    Warns
+    -----
+    UserWarning
+        If two options contradict each other; which one wins is said.
 
     Raises
     ------
     TypeError
-        If the prompt is not of integers.
+        If the prompt is not of integers, or an option is unknown.
     ValueError
         If the prompt is empty or has more than two axes, or an option is out of range.
     IndexError
         If an id is outside the vocabulary.
     """
-    prompt = _checked_prompt(input_ids)
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must not be negative; got {max_new_tokens}")
-    if eos_token_id is not None and eos_token_id < 0:
-        raise ValueError(f"eos_token_id is an id, or None for none; got {eos_token_id}")
-    if seed is None:
-        seed = int(default_generator.integers(0, 2**62, ()))
-    sampling = Sampling(
-        temperature=temperature if do_sample else 0.0,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        suppressed=np.array(suppress_tokens, np.int64),
-        end_id=eos_token_id,
+    asked = {"max_new_tokens": max_new_tokens, **options}
+    config = _config_of(model, generation_config, asked)
+    if input_ids is None:
+        input_ids = [_begin(config, tokenizer)]
+    prompt = prompt_of(input_ids, attention_mask, may_be_empty=isinstance(model, NGramModel))
+    job = _Job(
+        model=model,
+        prompt=prompt,
+        config=config,
+        new_tokens=length_of(config, prompt.given.shape[1]),
+        seed=int(default_generator.integers(0, 2**62, ())) if seed is None else seed,
+        tokenizer=tokenizer,
+        prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
+        logits_processor=logits_processor,
+        stopping_criteria=stopping_criteria,
+        streamer=_streamer_of(streamer, on_token),
     )
-    start = prompt.shape[-1]
-    # One row of `ids` a text, filled from left to right.
-    ids = np.empty((*prompt.shape[:-1], start + max_new_tokens), np.int64)
-    ids[..., :start] = prompt
-    rows = np.atleast_2d(ids)  # a view: what is written here is in `ids`
+    job.check()
+    with reading(model):
+        output = job.run()
+    if np.ndim(_plain(input_ids)) == 1 and config.num_return_sequences == 1:
+        output.sequences = Tensor(output.sequences.numpy()[0])
+    return output if config.return_dict_in_generate else output.sequences
+
+
+@dataclass
+class _Job:
+    """All that is known before the first token."""
+
+    model: Any
+    prompt: Prompt
+    config: GenerationConfig
+    new_tokens: int
+    seed: int
+    tokenizer: Any
+    prefix_allowed_tokens_fn: Callable[[int, Any], Sequence[int]] | None
+    logits_processor: Sequence[Any] | None
+    stopping_criteria: Sequence[Any] | None
+    streamer: BaseStreamer | None
+
+    def check(self) -> None:
+        """Refuse what lacks something."""
+        config = self.config
+        if config.stop_strings and self.tokenizer is None:
+            raise ValueError(
+                "stop_strings are looked for in text: pass the tokenizer that makes it of ids, "
+                "generate(..., stop_strings=..., tokenizer=tokenizer)"
+            )
+        if config.num_beams > 1 and self.streamer is not None:
+            raise ValueError(
+                f"num_beams is {config.num_beams}: which text wins is known at the end alone, so "
+                "there is nothing to stream; take num_beams=1"
+            )
+        one_by_one = config.stop_strings or self.stopping_criteria
+        rows = len(self.prompt) * config.num_return_sequences
+        if one_by_one and rows > 1 and config.fill_id is None:
+            raise ValueError(
+                "texts of a batch may end one by one: pad_token_id says what to fill them up with, "
+                "and neither it nor eos_token_id is set"
+            )
+
+    def run(self) -> GenerateDecoderOnlyOutput | GenerateBeamDecoderOnlyOutput:
+        """Write, in the way that fits."""
+        config = self.config
+        record = Record.of(
+            config.return_dict_in_generate and config.output_scores,
+            config.return_dict_in_generate and config.output_logits,
+        )
+        if config.num_beams > 1 and self.new_tokens > 0:
+            new, scores = self._beams(record)
+            prompt = self.prompt.repeated(config.num_return_sequences)
+            return GenerateBeamDecoderOnlyOutput(
+                _sequences(prompt, new), Tensor(scores), **record.tensors()
+            )
+        prompt = self.prompt.repeated(config.num_return_sequences)
+        with _streaming(self.streamer, prompt):
+            new = self._tokens(prompt, record)
+        return GenerateDecoderOnlyOutput(_sequences(prompt, new), **record.tensors())
+
+    def _tokens(self, prompt: Prompt, record: Record) -> np.ndarray:
+        config = self.config
+        warpers, draw = draw_of(config, self.seed)
+        decoder = self._decoder() if not warpers else None
+        if decoder is not None:
+            return write_in_core(
+                self.model,
+                decoder,
+                prompt,
+                self.new_tokens,
+                draw,
+                config.suppress_tokens or [],
+                config.eos_ids[0] if config.eos_ids else None,
+                self.streamer,
+            )
+        return write_tokens(
+            reader_of(self.model, config.use_cache),
+            prompt,
+            self.new_tokens,
+            self._rules(),
+            warpers,
+            draw,
+            criteria_of(config, self.tokenizer, self.stopping_criteria),
+            config.fill_id,
+            record,
+            self.streamer,
+            warpers_for_record=warpers_of(config) if not warpers else type(warpers)(),
+        )
+
+    def _beams(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
+        config = self.config
+        rules = self._rules()
+        rules += warpers_of(config)
+        return write_beams(
+            reader_of(self.model, config.use_cache),
+            self.prompt,
+            self.new_tokens,
+            rules,
+            criteria_of(config, self.tokenizer, self.stopping_criteria),
+            config,
+            self.seed,
+            record,
+        )
+
+    def _rules(self) -> Any:
+        return rules_of(
+            self.config,
+            self.prompt.ids.shape[1],
+            self.prefix_allowed_tokens_fn,
+            self.logits_processor,
+        )
+
+    def _decoder(self) -> Any:
+        """Return packed weights, if the loop in the core does all that is asked for."""
+        config = self.config
+        asks_for_more = (
+            self.prefix_allowed_tokens_fn is not None
+            or self.logits_processor
+            or self.stopping_criteria
+            or config.return_dict_in_generate
+            or config.eos_ids != [config.fill_id][: len(config.eos_ids)]
+            or not config.use_cache
+            or config.updated(dict.fromkeys(IN_CORE)).changes()
+        )
+        if asks_for_more or not isinstance(self.model, LanguageModel):
+            return None
+        return self.model._decoder()
+
+
+# The options that the loop in the core knows, or that are dealt with before it begins.
+IN_CORE = (
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "suppress_tokens",
+    "max_new_tokens",
+    "max_length",
+    "num_return_sequences",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)
+
+
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def config_of(model: Any) -> GenerationConfig:
+    """Return how a model writes by itself: its ``generation_config``, or the defaults."""
+    return as_config(getattr(model, "generation_config", None))
+
+
+def as_config(config: GenerationConfig | Mapping[str, Any] | None) -> GenerationConfig:
+    """Return a configuration, whichever form it comes in."""
+    if isinstance(config, GenerationConfig):
+        config.validate()  # its attributes may have been set since
+        return config
+    return GenerationConfig.from_dict(config or {})
+
+
+def _config_of(
+    model: Any,
+    generation_config: GenerationConfig | Mapping[str, Any] | None,
+    options: dict[str, Any],
+) -> GenerationConfig:
+    config, asked = config_of(model), {}
+    if generation_config is not None:
+        ids = {name: getattr(config, name) for name in TOKEN_IDS}
+        config = as_config(generation_config)
+        asked = config.changes()
+        config = config.updated({**ids, **asked})
+    asked |= {name: value for name, value in options.items() if value is not None}
+    return settle(config.updated(asked), asked)
+
+
+def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
+    """Return the ids to write on from when there is no prompt."""
+    if config.bos_token_id is not None:
+        return [config.bos_token_id]
+    return [0] if tokenizer is None else start_ids(tokenizer).tolist()
+
+
+def _plain(input_ids: Any) -> Any:
+    return input_ids.numpy() if isinstance(input_ids, Tensor) else input_ids
+
+
+def _streamer_of(
+    streamer: BaseStreamer | None, on_token: Callable[[np.ndarray], object] | None
+) -> BaseStreamer | None:
+    if streamer is not None and on_token is not None:
+        raise ValueError("streamer and on_token both take the tokens as they come: give one")
+    return streamer if on_token is None else ColumnStreamer(on_token)
+
+
+@contextmanager
+def _streaming(streamer: BaseStreamer | None, prompt: Prompt) -> Iterator[None]:
+    """Hand over the prompt, and say when it is over; after an error, too: a reader may wait."""
+    if streamer is None:
+        yield
+        return
+    try:
+        streamer.put(prompt.given)
+        yield
+    finally:
+        streamer.end()
+
+
+@contextmanager
+def reading(model: Any) -> Iterator[None]:
+    """Switch dropout off and keep no tape, and put the mode back at the end."""
+    if isinstance(model, NGramModel):  # which has neither
+        yield
+        return
     was_training = model.training
     model.eval()
     try:
         with no_grad():
-            end = _write(model, rows, start, sampling, on_token)
+            yield
     finally:
         model.train(was_training)
-    return Tensor(ids[..., :end])
 
 
-def _write(
-    model: Any,
-    rows: np.ndarray,
-    start: int,
-    sampling: Sampling,
-    on_token: Callable[[np.ndarray], None] | None,
-) -> int:
-    """Fill the rows from `start` on; return where all texts had ended."""
-    last: int = rows.shape[1]
-    if start == last:
-        return last
-    writer = writer_of(model, rows[:, :start], sampling)
-    if on_token is None:
-        return writer.write(rows, start, last)
-    for place in range(start, last):
-        end = writer.write(rows, place, place + 1)
-        on_token(rows[:, place])
-        if writer.all_ended:
-            return end
-    return last
-
-
-def _checked_prompt(input_ids: Any) -> np.ndarray:
-    prompt = np.asarray(input_ids.numpy() if isinstance(input_ids, Tensor) else input_ids)
-    if prompt.size == 0:
-        raise ValueError("the prompt is empty; give at least one token to start from")
-    if prompt.ndim not in (1, 2):
-        raise ValueError(
-            f"a prompt has the axes (time,) or (batch, time); got the shape {prompt.shape}"
-        )
-    if not np.issubdtype(prompt.dtype, np.integer):
-        raise TypeError(f"token ids are integers; got {prompt.dtype}")
-    return prompt
+def _sequences(prompt: Prompt, new: np.ndarray) -> Tensor:
+    return Tensor(np.concatenate([prompt.given, new], axis=1))

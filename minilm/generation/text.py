@@ -10,21 +10,10 @@ import numpy as np
 from minilm.data.tokenizer import encode_text
 from minilm.data.vocab import UNKNOWN
 from minilm.generation.generate import generate
+from minilm.generation.start import start_ids
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-BEFORE = ".\n\n"  # what a passage follows when no prompt is given: the end of a paragraph
-
-
-def start_ids(tokenizer: Tokenizer) -> np.ndarray:
-    """Return the ids to write on from when there is no prompt.
-
-    They are the end of a paragraph, as far as the vocabulary has it, so that the model begins a
-    new one; failing that, the first id.
-    """
-    known = [tokenizer.token_to_id(token) for token in BEFORE]
-    return np.array([token for token in known if token is not None] or [0])
 
 
 def stream_text(
@@ -51,7 +40,7 @@ def stream_text(
     write : callable
         Called with each piece, such as ``sys.stdout.write``.
     **options
-        ``temperature``, ``top_k``, ``top_p``, ``seed`` of :func:`minilm.generation.generate`.
+        Of :func:`minilm.generation.generate`: ``temperature``, ``top_p``, ``seed``, ...
     """
     from tokenizers.decoders import DecodeStream
 
@@ -74,6 +63,7 @@ def stream_text(
         model,
         ids,
         max_new_tokens,
+        tokenizer=tokenizer,
         suppress_tokens=[] if unknown is None else [unknown],
         on_token=write_token,
         **options,

@@ -137,31 +137,12 @@ class LanguageModel(PretrainedModel):
         return state if isinstance(state, tuple) else (state,)
 
     def generate(
-        self,
-        input_ids: Any,
-        max_new_tokens: int = 50,
-        *,
-        do_sample: bool = True,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        eos_token_id: int | None = None,
-    ) -> Tensor:
+        self, input_ids: Any = None, max_new_tokens: int | None = None, **options: Any
+    ) -> Any:
         """Write on from `input_ids`; see :func:`minilm.generation.generate`."""
         from minilm.generation import generate
 
-        return generate(
-            self,
-            input_ids,
-            max_new_tokens,
-            do_sample=do_sample,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-            eos_token_id=eos_token_id,
-        )
+        return generate(self, input_ids, max_new_tokens, **options)
 
     def fit(
         self,

@@ -8,8 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from minilm import _core
-from minilm.random import default_generator
-from minilm.tensor import Tensor
 
 
 class NGramModel:
@@ -192,53 +190,20 @@ class NGramModel:
         return self._counts.distribution(_checked_ids(context))
 
     def generate(
-        self,
-        ids: Any,
-        max_new_tokens: int = 50,
-        *,
-        do_sample: bool = True,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-    ) -> Tensor:
-        """Write on from a prompt, one sampled token at a time.
-
-        Parameters
-        ----------
-        ids : Tensor, ndarray or sequence of int
-            The prompt ``(time,)``; it may be empty.
-        max_new_tokens : int
-            Tokens to add.
-        do_sample, temperature, top_k, top_p, seed
-            As for :func:`minilm.generation.generate`.
-
-        Returns
-        -------
-        Tensor
-            Prompt and new tokens ``(time + max_new_tokens,)``, int64.
+        self, input_ids: Any = None, max_new_tokens: int | None = None, **options: Any
+    ) -> Any:
+        """Write on from `input_ids`, which may be empty; see :func:`minilm.generation.generate`.
 
         Raises
         ------
         RuntimeError
             If the model has counted nothing yet.
         IndexError, TypeError, ValueError
-            As for `count`, and if an option is out of range.
+            As for :func:`minilm.generation.generate`.
         """
-        prompt = _checked_ids(ids)
-        if max_new_tokens < 0:
-            raise ValueError(f"max_new_tokens must not be negative; got {max_new_tokens}")
-        if seed is None:
-            seed = int(default_generator.integers(0, 2**62, ()))
-        if not do_sample:
-            temperature = 0.0
-        text = np.concatenate([prompt, np.zeros(max_new_tokens, np.int64)])
-        for end in range(prompt.size, text.size):
-            logits = np.log(self.distribution(text[:end])).astype(np.float32)
-            text[end] = _core.sample(
-                logits, temperature, top_k, top_p, seed, offset=end - prompt.size
-            )
-        return Tensor(text)
+        from minilm.generation import generate
+
+        return generate(self, input_ids, max_new_tokens, **options)
 
     def _require_counts(self) -> None:
         if not self._counted:

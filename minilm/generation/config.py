@@ -1,0 +1,362 @@
+"""How a model writes, under Hugging Face's names; kept in ``generation_config.json``."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from minilm.atomic import atomic_write
+from minilm.generation.warn import warn_caller
+from minilm.json_text import to_json
+
+FILE_NAME = "generation_config.json"
+DEFAULT_NEW_TOKENS = 50
+
+
+@dataclass(init=False, eq=True)
+class GenerationConfig:
+    """Options of :func:`minilm.generation.generate`, with minilm's defaults.
+
+    Names and meanings are Hugging Face's. Two defaults are not: tokens are drawn at random unless
+    there are beams (there, `do_sample` is False), and from all tokens (there, `top_k` is 50).
+
+    Parameters
+    ----------
+    **settings
+        Any of the attributes below.
+
+    Attributes
+    ----------
+    max_new_tokens : int or None
+        Tokens to add, at most. None with `max_length` None: 50.
+    max_length : int or None
+        Tokens of prompt, its padding included, and text together, at most.
+    min_new_tokens, min_length : int or None
+        Tokens before which no text ends with `eos_token_id`.
+    max_time : float or None
+        Seconds after which no further token is begun.
+    stop_strings : str, list of str or None
+        A text ends when its last token completes one of these; needs ``tokenizer=``.
+    do_sample : bool or None
+        Draw tokens at random, as likely as the model thinks them; False takes the likeliest. None
+        is True, but with beams False.
+    temperature : float
+        Scores are divided by it: below 1 the likely gets likelier, 0 always takes the likeliest.
+    top_k : int
+        Draw from the k likeliest tokens only; 0 means all.
+    top_p : float
+        Draw from the fewest likeliest tokens whose probabilities reach this sum; 1 means all.
+    min_p : float or None
+        Draw from tokens that are at least this share as likely as the likeliest.
+    typical_p : float
+        Draw from the tokens whose surprise is nearest to what is expected, as many as reach this
+        sum of probabilities; 1 means all. Meister et al. 2022, arXiv:2202.00666.
+    repetition_penalty : float
+        Scores of tokens that are in the text already are divided by it, negative ones multiplied.
+        1 changes nothing. Keskar et al. 2019, arXiv:1909.05858, section 4.1.
+    no_repeat_ngram_size : int
+        No n-gram of this size comes twice; 0 means that it may.
+    bad_words_ids : list of list of int or None
+        Sequences of ids that are never completed.
+    suppress_tokens : list of int or None
+        Ids that are never written.
+    num_beams : int
+        Texts that are followed side by side, to find one that is likely as a whole.
+    length_penalty : float
+        A beam's score is its log probability divided by its length to this power: above 0 favours
+        long texts, below 0 short ones.
+    early_stopping : bool or "never"
+        Whether beam search ends as soon as `num_beams` texts have ended. False: when a better one
+        is unlikely; ``"never"``: when there cannot be one.
+    num_return_sequences : int
+        Texts to write for each prompt.
+    output_scores, output_logits : bool
+        Keep each step's scores, as they were drawn from, and logits, as the model gave them.
+    return_dict_in_generate : bool
+        Return an object that has them, instead of the ids alone.
+    use_cache : bool
+        Go on from what the model has read. False reads all again for each token: a slow proof.
+    bos_token_id : int or None
+        What a text begins with when there is no prompt.
+    eos_token_id : int, list of int or None
+        A text ends with any of these ids.
+    pad_token_id : int or None
+        What texts that have ended are filled up with; by default the first `eos_token_id`.
+    extra : dict
+        What the file held beside all this; kept, and written again.
+
+    Raises
+    ------
+    TypeError
+        If a setting is unknown; the message names the nearest one.
+    ValueError
+        If a value is out of range.
+    """
+
+    max_new_tokens: int | None = None
+    max_length: int | None = None
+    min_new_tokens: int | None = None
+    min_length: int | None = None
+    max_time: float | None = None
+    stop_strings: str | list[str] | None = None
+    do_sample: bool | None = None
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float | None = None
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    bad_words_ids: list[list[int]] | None = None
+    suppress_tokens: list[int] | None = None
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    num_return_sequences: int = 1
+    output_scores: bool = False
+    output_logits: bool = False
+    return_dict_in_generate: bool = False
+    use_cache: bool = True
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    pad_token_id: int | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        unknown = [name for name in settings if name not in DEFAULTS]
+        if unknown:
+            raise TypeError(f"generation has no option {unknown[0]!r}{_hint(unknown[0])}")
+        self.extra: dict[str, Any] = {}
+        for name, default in DEFAULTS.items():
+            value = settings.get(name)  # None stands for the default, as in Hugging Face's files
+            setattr(self, name, _plain(default if value is None else value))
+        self.validate()
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Make a configuration of what a ``generation_config.json`` holds.
+
+        Parameters
+        ----------
+        settings : mapping
+            Keys and values of the file. Unknown keys are kept in ``extra``; of those that would
+            change what Hugging Face writes, or look like a slip, a warning says so.
+
+        Raises
+        ------
+        ValueError
+            If a value is out of range.
+        """
+        config = cls(**{name: value for name, value in settings.items() if name in DEFAULTS})
+        for name, value in settings.items():
+            if name in DEFAULTS:
+                continue
+            config.extra[name] = copy.deepcopy(value)
+            if name in NOT_COMPUTED and value not in (None, NOT_COMPUTED[name]):
+                warn_caller(f"{FILE_NAME}: {name} is {value!r}, which minilm does not compute")
+            elif name not in NOT_COMPUTED | HARMLESS and _hint(name):
+                warn_caller(f"{FILE_NAME}: there is no option {name!r}{_hint(name)}")
+        return config
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Read ``generation_config.json`` of a model's folder.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        ValueError
+            If it is damaged, or a value is out of range.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # no JSON, or no UTF-8
+            raise ValueError(f"{path} is damaged: {error}") from None
+        if not isinstance(settings, dict):
+            raise ValueError(f"{path} is damaged: expected an object, got {settings!r:.40}")
+        return cls.from_dict(settings)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``generation_config.json`` into a folder, which is made when missing."""
+        path = Path(folder) / FILE_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = to_json(self.to_dict()).encode("utf-8")
+        atomic_write(path, lambda file: file.write(text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what belongs into ``generation_config.json``: all that is not a default."""
+        return {**self.changes(), **copy.deepcopy(self.extra)}
+
+    def changes(self) -> dict[str, Any]:
+        """Return the options that are not the defaults."""
+        return {
+            name: copy.deepcopy(getattr(self, name))
+            for name, default in DEFAULTS.items()
+            if getattr(self, name) != default
+        }
+
+    def updated(self, options: Mapping[str, Any]) -> Self:
+        """Return a copy with other values of some options; None stands for the default.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for the class.
+        """
+        config = type(self)(**{**self.changes(), **options})
+        config.extra = copy.deepcopy(self.extra)
+        return config
+
+    def validate(self) -> None:
+        """Check the values.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message says what was expected.
+        """
+        for name, (fits, expected) in RULES.items():
+            value = getattr(self, name)
+            if value is not None and not fits(value):
+                raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+    @property
+    def eos_ids(self) -> list[int]:
+        """The ids that end a text, possibly none."""
+        ids = self.eos_token_id
+        return [] if ids is None else ids if isinstance(ids, list) else [ids]
+
+    @property
+    def fill_id(self) -> int | None:
+        """What texts that have ended are filled up with."""
+        if self.pad_token_id is not None:
+            return self.pad_token_id
+        return self.eos_ids[0] if self.eos_ids else None
+
+
+DEFAULTS: dict[str, Any] = {
+    field.name: field.default for field in dataclasses.fields(GenerationConfig)
+}
+
+# Hugging Face's options that are not computed here, and the values with which they do nothing.
+NOT_COMPUTED: dict[str, Any] = {
+    "assistant_early_exit": None,
+    "begin_suppress_tokens": None,
+    "constraints": None,
+    "diversity_penalty": 0.0,
+    "dola_layers": None,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "exponential_decay_length_penalty": None,
+    "force_words_ids": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "guidance_scale": None,
+    "num_beam_groups": 1,
+    "penalty_alpha": None,
+    "prompt_lookup_num_tokens": None,
+    "remove_invalid_values": False,
+    "renormalize_logits": False,
+    "sequence_bias": None,
+    "token_healing": False,
+    "top_h": None,
+    "watermarking_config": None,
+}
+# Keys of its files that say nothing of what is written.
+HARMLESS = {"transformers_version": None, "_from_model_config": None, "cache_implementation": None}
+
+
+def _plain(value: Any) -> Any:
+    """Return a copy of a value as JSON knows it: arrays and tuples become lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return copy.deepcopy(value)
+
+
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name, DEFAULTS, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _is_int(value: Any, low: int) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= low
+
+
+def _is_number(value: Any, low: float, high: float = math.inf) -> bool:
+    try:
+        return not isinstance(value, str) and low <= float(value) <= high and value != math.inf
+    except TypeError:
+        return False
+
+
+def _is_list(value: Any, fits: Callable[[Any], bool], shortest: int = 0) -> bool:
+    return (
+        isinstance(value, Collection)
+        and not isinstance(value, str | bytes | Mapping)
+        and len(value) >= shortest
+        and all(map(fits, value))
+    )
+
+
+def _is_id(value: Any) -> bool:
+    return _is_int(value, 0)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _at_least(low: int) -> Callable[[Any], bool]:
+    return lambda value: _is_int(value, low)
+
+
+Rule = tuple[Callable[[Any], bool], str]
+
+FLAG: Rule = (_is_flag, "True or False")
+TOKENS: Rule = (_at_least(0), "a number of tokens, 0 or more")
+COUNT: Rule = (_at_least(1), "a whole number of at least 1")
+SHARE: Rule = (lambda value: _is_number(value, 0, 1), "a probability, 0 to 1")
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("max_new_tokens", "max_length", "min_new_tokens", "min_length"), TOKENS),
+    **dict.fromkeys(("num_beams", "num_return_sequences"), COUNT),
+    **dict.fromkeys(("top_p", "min_p"), SHARE),
+    **dict.fromkeys(("do_sample", "output_scores", "output_logits"), FLAG),
+    **dict.fromkeys(("return_dict_in_generate", "use_cache"), FLAG),
+    "max_time": (lambda v: _is_number(v, 0), "seconds, 0 or more"),
+    "stop_strings": (lambda v: _is_text(v) or _is_list(v, _is_text), "a text, or a list of them"),
+    "temperature": (lambda v: _is_number(v, 0), "a finite number, 0 or more"),
+    "top_k": (_at_least(0), "0 for all tokens, or how many"),
+    "typical_p": (lambda v: _is_number(v, 0, 1) and v > 0, "a probability above 0, up to 1"),
+    "repetition_penalty": (lambda v: _is_number(v, 0) and v > 0, "a number above 0"),
+    "no_repeat_ngram_size": (_at_least(0), "the size of an n-gram, or 0 for none"),
+    "bad_words_ids": (
+        lambda v: _is_list(v, lambda word: _is_list(word, _is_id, 1)),
+        "lists of ids, none of them empty",
+    ),
+    "suppress_tokens": (lambda v: _is_list(v, _is_id), "a list of ids"),
+    "length_penalty": (lambda v: _is_number(v, -math.inf) and v != -math.inf, "a finite number"),
+    "early_stopping": (lambda v: _is_flag(v) or v == "never", "True, False or 'never'"),
+    "bos_token_id": (_is_id, "an id, or None for none"),
+    "pad_token_id": (_is_id, "an id, or None for none"),
+    "eos_token_id": (
+        lambda v: _is_id(v) or _is_list(v, _is_id, 1),
+        "an id, a list of ids, or None for none",
+    ),
+}
