@@ -272,4 +272,4 @@ def test_the_longest_sequence_is_known():
 
 
 def test_ids_of_special_tokens_are_kept_for_writing():
-    assert tiny().generation_config == {"bos_token_id": 50256, "eos_token_id": 6}
+    assert tiny().generation_config.to_dict() == {"bos_token_id": 50256, "eos_token_id": 6}

@@ -237,7 +237,7 @@ def test_how_to_write_is_kept(folder):
     kept = {"eos_token_id": [3, 4], "pad_token_id": 0, "temperature": 0.7}
     path.write_text(json.dumps(kept), encoding="utf-8")
     model = GPT2LMHeadModel.from_pretrained(folder)
-    assert model.generation_config == kept
+    assert model.generation_config.to_dict() == kept
     model.save_pretrained(folder / "again")
     text = (folder / "again" / "generation_config.json").read_text(encoding="utf-8")
     assert json.loads(text) == kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-import json
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ DEFAULT_NEW_TOKENS = 50
 class GenerationConfig:
     """Options of :func:`minilm.generation.generate`, with minilm's defaults.
 
-    Names and meanings are Hugging Face's. Two defaults are not: tokens are drawn at random unless
-    there are beams (there, `do_sample` is False), and from all tokens (there, `top_k` is 50).
+    Names and meanings are Hugging Face's. Three defaults are not: tokens are drawn at random unless
+    there are beams (there, `do_sample` is False), from all tokens (there, `top_k` is 50), and 50
+    are added (there, 20). A file that ``transformers`` wrote is read with those of
+    ``transformers``: such a model writes here what it writes there.
 
     Parameters
     ----------
@@ -146,14 +147,22 @@ class GenerationConfig:
         ----------
         settings : mapping
             Keys and values of the file. Unknown keys are kept in ``extra``; of those that would
-            change what Hugging Face writes, or look like a slip, a warning says so.
+            change what Hugging Face writes, or look like a slip, a warning says so. Where
+            ``transformers_version`` is among them, what is not given has the default of
+            ``transformers``.
 
         Raises
         ------
         ValueError
             If a value is out of range.
         """
-        config = cls(**{name: value for name, value in settings.items() if name in DEFAULTS})
+        known = {name: value for name, value in settings.items() if name in DEFAULTS}
+        if _is_int(known.get("pad_token_id"), -(2**63), -1):
+            known["pad_token_id"] = None  # as old files say that there is none
+        if "transformers_version" in settings:
+            given = {name: value for name, value in known.items() if value is not None}
+            known = {**_theirs(given), **given}
+        config = cls(**known)
         for name, value in settings.items():
             if name in DEFAULTS:
                 continue
@@ -170,19 +179,18 @@ class GenerationConfig:
 
         Raises
         ------
-        OSError
-            If there is no such file.
-        ValueError
-            If it is damaged, or a value is out of range.
+        FolderError
+            If it is missing or damaged, or a value is out of range.
         """
+        from minilm.models.errors import FolderError
+        from minilm.models.files import read_json
+
         path = Path(folder) / FILE_NAME
+        settings = read_json(path)
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:  # no JSON, or no UTF-8
-            raise ValueError(f"{path} is damaged: {error}") from None
-        if not isinstance(settings, dict):
-            raise ValueError(f"{path} is damaged: expected an object, got {settings!r:.40}")
-        return cls.from_dict(settings)
+            return cls.from_dict(settings)
+        except (ValueError, OverflowError) as error:
+            raise FolderError(f"{path}: {error}") from None
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``generation_config.json`` into a folder, which is made when missing."""
@@ -193,7 +201,13 @@ class GenerationConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what belongs into ``generation_config.json``: all that is not a default."""
-        return {**self.changes(), **copy.deepcopy(self.extra)}
+        changes = self.changes()
+        if "transformers_version" in self.extra:
+            theirs = _theirs(changes)
+            kept = {name: getattr(self, name) for name in theirs}  # some are defaults of ours
+            changes |= {name: value for name, value in kept.items() if value is not None}
+            changes = {n: v for n, v in changes.items() if n not in theirs or v != theirs[n]}
+        return {**changes, **copy.deepcopy(self.extra)}
 
     def changes(self) -> dict[str, Any]:
         """Return the options that are not the defaults."""
@@ -246,6 +260,16 @@ DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in dataclasses.fields(GenerationConfig)
 }
 
+
+def _theirs(given: Collection[str]) -> dict[str, Any]:
+    """Return the defaults of ``transformers`` that are not ours, beside what is given."""
+    return {
+        "do_sample": False,
+        "top_k": 50,
+        **({} if "max_length" in given else {"max_new_tokens": 20}),
+    }
+
+
 # Hugging Face's options that are not computed here, and the values with which they do nothing.
 NOT_COMPUTED: dict[str, Any] = {
     "assistant_early_exit": None,
@@ -290,8 +314,12 @@ def _hint(name: str) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _is_int(value: Any, low: int) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool) and int(value) >= low
+def _is_int(value: Any, low: int, high: int = 2**63 - 1) -> bool:
+    return (
+        hasattr(value, "__index__")
+        and not isinstance(value, bool)
+        and low <= value.__index__() <= high
+    )
 
 
 def _is_number(value: Any, low: float, high: float = math.inf) -> bool:

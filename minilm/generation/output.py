@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from minilm.models.output import ModelOutput
 from minilm.tensor import Tensor
 
 
 @dataclass(eq=False)
-class GenerateDecoderOnlyOutput:
+class GenerateDecoderOnlyOutput(ModelOutput):
     """Texts, and how they came about.
 
     Attributes
@@ -30,7 +31,7 @@ class GenerateDecoderOnlyOutput:
 
 
 @dataclass(eq=False)
-class GenerateBeamDecoderOnlyOutput:
+class GenerateBeamDecoderOnlyOutput(ModelOutput):
     """Texts that beam search found, the best of each prompt first.
 
     Attributes
@@ -58,7 +59,7 @@ class Record:
     """Keeps scores and logits of each step, if they are asked for."""
 
     scores: list[np.ndarray] | None = None
-    logits: list[np.ndarray] | None = field(default=None)
+    logits: list[np.ndarray] | None = None
 
     @classmethod
     def of(cls, scores: bool, logits: bool) -> Record:

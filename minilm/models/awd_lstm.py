@@ -310,7 +310,9 @@ class AWDLSTM(LanguageModel):
                 "quantize() knows the parts that AWDLSTM is made of; this model has others, or a "
                 "forward of its own"
             )
-        return QuantizedRNNModel(pack(self, int8=True), self.config)
+        quantized = QuantizedRNNModel(pack(self, int8=True), self.config)
+        quantized.generation_config = self.generation_config
+        return quantized
 
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None

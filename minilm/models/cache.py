@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minilm.operations import cat
 from minilm.tensor import Tensor
 
@@ -51,6 +53,19 @@ class DynamicCache:
         else:
             self.layers.append((keys.detach(), values.detach()))
         return keys, values
+
+    def reorder_cache(self, rows: np.ndarray) -> None:
+        """Go on with these rows of the batch: one may come again, or not at all.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which, ``(new batch,)``.
+        """
+        self.layers = [
+            (Tensor(np.take(keys.numpy(), rows, 0)), Tensor(np.take(values.numpy(), rows, 0)))
+            for keys, values in self.layers
+        ]
 
     def get_seq_length(self) -> int:
         """Return how many positions are kept."""

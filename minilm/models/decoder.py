@@ -122,11 +122,13 @@ class CausalLM(LanguageModel):
     config: PretrainedConfig
 
     def __init__(self, config: PretrainedConfig) -> None:
+        from minilm.generation.config import GenerationConfig
+
         super().__init__(config)
         ids = ("bos_token_id", "eos_token_id", "pad_token_id")
-        self.generation_config = {
-            name: getattr(config, name) for name in ids if getattr(config, name) is not None
-        }
+        self.generation_config = GenerationConfig.from_dict(
+            {name: getattr(config, name) for name in ids}
+        )
         self.register_module(self.base_model_prefix, self.decoder_class(config))
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.tie_word_embeddings:

@@ -83,8 +83,9 @@ def pretrained_files(
     if training is not None:
         config["training"] = dict(training)
     files = {CONFIG: to_json(config).encode("utf-8"), WEIGHTS: weight_bytes(model)}
-    if model.generation_config:
-        files[GENERATION] = to_json(model.generation_config).encode("utf-8")
+    writing = model.generation_config.to_dict()
+    if writing:
+        files[GENERATION] = to_json(writing).encode("utf-8")
     if tokenizer is not None:
         files[TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
     return files
@@ -158,6 +159,8 @@ def load_model(
     TypeError
         If the folder holds another type of model, or a setting is unknown.
     """
+    from minilm.generation.config import GenerationConfig
+
     settings = read_config(folder)
     kind, names = settings.get("model_type"), settings.get("architectures") or [cls.__name__]
     if kind != cls.model_type:
@@ -171,7 +174,7 @@ def load_model(
         model.reset_parameters(new)
         warn_of_new_head(model, new, folder)
     if (folder / GENERATION).exists():
-        model.generation_config = read_json(folder / GENERATION)
+        model.generation_config = GenerationConfig.from_pretrained(folder)
     return model.eval()
 
 

@@ -20,9 +20,9 @@ class PretrainedModel(nn.Module):
     ----------
     config : dict or PretrainedConfig
         Arguments of the class, or its configuration.
-    generation_config : dict
-        How the model writes, under Hugging Face's names: ids that begin and end a text, and
-        defaults of ``generate``. Kept in ``generation_config.json``.
+    generation_config : GenerationConfig
+        How the model writes: ids that begin and end a text, and defaults of ``generate``. Kept in
+        ``generation_config.json``.
     """
 
     model_type: ClassVar[str]
@@ -32,9 +32,11 @@ class PretrainedModel(nn.Module):
     config: Any
 
     def __init__(self, config: Any = None) -> None:
+        from minilm.generation.config import GenerationConfig
+
         super().__init__()
         self.config = config
-        self.generation_config: dict[str, Any] = {}
+        self.generation_config = GenerationConfig()
 
     def reset_parameters(self, names: list[str] | None = None) -> None:
         """Draw the parameters again, or those of these names."""
