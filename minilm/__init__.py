@@ -118,6 +118,11 @@ from minilm.tensor import Tensor as Tensor
 bool, int, float = dtypes.bool_, dtypes.int32, dtypes.float32
 
 if TYPE_CHECKING:
+    from minilm.data.collators import (
+        DataCollatorForLanguageModeling as DataCollatorForLanguageModeling,
+    )
+    from minilm.data.collators import DataCollatorWithPadding as DataCollatorWithPadding
+    from minilm.data.collators import default_data_collator as default_data_collator
     from minilm.data.dataset import TextDataset as TextDataset
     from minilm.data.vocab import Vocab as Vocab
     from minilm.models.auto import AutoConfig as AutoConfig
@@ -138,11 +143,15 @@ if TYPE_CHECKING:
     from minilm.models.llama import LlamaForCausalLM as LlamaForCausalLM
     from minilm.models.llama import LlamaModel as LlamaModel
     from minilm.models.rnn import RNNModel as RNNModel
+    from minilm.pipelines.factory import pipeline as pipeline
     from minilm.runtime import get_num_threads as get_num_threads
     from minilm.runtime import set_num_threads as set_num_threads
     from minilm.runtime import show_config as show_config
     from minilm.serialization import load as load
     from minilm.serialization import save as save
+    from minilm.tokenization.auto import AutoTokenizer as AutoTokenizer
+    from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
+    from minilm.tokenization.tokenizer import PreTrainedTokenizerFast as PreTrainedTokenizerFast
     from minilm.training.loop import train as train
     from minilm.training.loop import validate as validate
 
@@ -151,6 +160,10 @@ _LAZY = {
     "AutoConfig": "minilm.models.auto",
     "AutoModelForCausalLM": "minilm.models.auto",
     "AutoModelForSequenceClassification": "minilm.models.auto",
+    "AutoTokenizer": "minilm.tokenization.auto",
+    "BatchEncoding": "minilm.tokenization.batch_encoding",
+    "DataCollatorForLanguageModeling": "minilm.data.collators",
+    "DataCollatorWithPadding": "minilm.data.collators",
     "DistilBertConfig": "minilm.models.configuration",
     "DistilBertForSequenceClassification": "minilm.models.distilbert",
     "DistilBertModel": "minilm.models.distilbert",
@@ -160,18 +173,23 @@ _LAZY = {
     "LlamaConfig": "minilm.models.configuration",
     "LlamaForCausalLM": "minilm.models.llama",
     "LlamaModel": "minilm.models.llama",
+    "PreTrainedTokenizerFast": "minilm.tokenization.tokenizer",
     "RNNModel": "minilm.models.rnn",
     "TextDataset": "minilm.data.dataset",
     "Vocab": "minilm.data.vocab",
+    "default_data_collator": "minilm.data.collators",
     "get_num_threads": "minilm.runtime",
     "load": "minilm.serialization",
+    "pipeline": "minilm.pipelines.factory",
     "save": "minilm.serialization",
     "set_num_threads": "minilm.runtime",
     "show_config": "minilm.runtime",
     "train": "minilm.training.loop",
     "validate": "minilm.training.loop",
 }
-_SUBPACKAGES = ("data", "evaluation", "generation", "models", "nn", "optim", "training")
+_SUBPACKAGES = tuple(
+    "data evaluation generation models nn optim pipelines tokenization training".split()
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ indents, repeated spaces, the ``"\r"`` of ``"\r\n"`` and spaces around dashes do
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,6 +135,17 @@ def train_word_tokenizer(
     return _word_pipeline(WordLevel(vocab, unk_token=UNKNOWN), lowercase)
 
 
+def backend_of(tokenizer: Any) -> Any:
+    """Return the `tokenizers.Tokenizer` that a `PreTrainedTokenizerFast` wraps.
+
+    Parameters
+    ----------
+    tokenizer : object
+        Anything else is returned as it is.
+    """
+    return getattr(tokenizer, "backend_tokenizer", tokenizer)
+
+
 def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     """Encode a text of any length, quickly.
 
@@ -151,7 +162,7 @@ def encode_text(tokenizer: Tokenizer, text: str) -> np.ndarray:
     ndarray of int64
         Ids ``(tokens,)``: those of ``tokenizer.encode(text).ids``.
     """
-    tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    tokenizer = backend_of(tokenizer)
     if (table := _character_table(tokenizer)) is not None:
         return _encode_characters(table, text)
     if len(text) > SHORT and (word_ids := _word_ids(tokenizer)) is not None:

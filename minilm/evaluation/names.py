@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minilm.data.tokenizer import backend_of, encode_text
 from minilm.data.vocab import UNKNOWN, Vocab
 
 # What ends a line, a sentence or a text, under the names that vocabularies give it.
@@ -25,12 +26,12 @@ class Names:
 
     Parameters
     ----------
-    tokenizer : tokenizers.Tokenizer, Vocab or None
+    tokenizer : tokenizers.Tokenizer, PreTrainedTokenizerFast, Vocab or None
         With None, ids have no names.
     """
 
     def __init__(self, tokenizer: Any = None) -> None:
-        self._tokenizer = tokenizer
+        self._tokenizer = backend_of(tokenizer)
 
     def encode(self, text: str) -> np.ndarray:
         """Return the ids of a text.
@@ -40,8 +41,6 @@ class Names:
         TypeError
             If the tokenizer cannot encode a text, or there is none.
         """
-        from minilm.data.tokenizer import encode_text
-
         if not hasattr(self._tokenizer, "encode_batch_fast"):
             raise TypeError(
                 "a text is read through the model's tokenizer: pass tokenizer=, such as "

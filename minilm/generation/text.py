@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minilm.data.tokenizer import encode_text
+from minilm.data.tokenizer import backend_of, encode_text
 from minilm.data.vocab import UNKNOWN
 from minilm.generation.generate import generate
 from minilm.generation.start import start_ids
@@ -44,6 +44,7 @@ def stream_text(
     """
     from tokenizers.decoders import DecodeStream
 
+    tokenizer = backend_of(tokenizer)
     decoder = DecodeStream(skip_special_tokens=False)
 
     def write_token(column: np.ndarray) -> None:

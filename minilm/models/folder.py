@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from minilm.atomic import atomic_write_all
+from minilm.data.guard import guarded
 from minilm.json_text import to_json
 from minilm.models.errors import FolderError as FolderError
 from minilm.models.files import check_exists, read_json, read_text
@@ -52,8 +53,8 @@ def save_pretrained(
         What to save.
     folder : str or Path
         Where; made when missing.
-    tokenizer : tokenizers.Tokenizer, optional
-        Written as ``tokenizer.json``.
+    tokenizer : tokenizers.Tokenizer or PreTrainedTokenizerFast, optional
+        Written as ``tokenizer.json``; the latter with its ``tokenizer_config.json``.
     training : mapping, optional
         How the model was trained and what it reached; kept in ``config.json`` under
         ``"training"``.
@@ -86,7 +87,9 @@ def pretrained_files(
     writing = model.generation_config.to_dict()
     if writing:
         files[GENERATION] = to_json(writing).encode("utf-8")
-    if tokenizer is not None:
+    if tokenizer is not None and hasattr(tokenizer, "pretrained_files"):
+        files |= tokenizer.pretrained_files()
+    elif tokenizer is not None:
         files[TOKENIZER] = tokenizer.to_str(pretty=True).encode("utf-8")
     return files
 
@@ -252,10 +255,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
 
     path = Path(folder) / TOKENIZER
     text = read_text(path)
-    try:
+    with guarded(FolderError, f"{path} is damaged"):
         tokenizer: Tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises bare Exception
-        raise FolderError(f"{path} is damaged: {error}") from None
     expected, known = read_config(folder).get("vocab_size"), tokenizer.get_vocab_size()
     if known != expected:
         raise FolderError(

@@ -58,9 +58,10 @@ class BatchEncoding(UserDict[Any, Any]):
 
     def __getattr__(self, name: str) -> Any:
         # Asked only for what is no attribute; `data` itself is missing while a copy is made.
-        if name != "data" and name in self.__dict__.get("data", {}):
-            return self.data[name]
-        raise AttributeError(f"BatchEncoding has no {name!r} (it has {', '.join(self.data)})")
+        data = self.__dict__.get("data", {})
+        if name in data:
+            return data[name]
+        raise AttributeError(f"BatchEncoding has no {name!r} (it has {', '.join(data)})")
 
     @property
     def encodings(self) -> Sequence[Encoding] | None:

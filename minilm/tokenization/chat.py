@@ -134,6 +134,7 @@ def _is_several(conversation: Sequence[Any]) -> bool:
 def _render(
     template: str, messages: Sequence[Any], names: Mapping[str, Any], open_end: bool
 ) -> str:
+    compiled = _compile(template)
     from jinja2 import TemplateError
 
     for number, message in enumerate(messages):
@@ -146,7 +147,7 @@ def _render(
     if open_end:
         messages[-1]["content"] = f"{messages[-1].get('content', '')}{END}"
     try:
-        text = str(_compile(template).render(messages=messages, **names))
+        text = str(compiled.render(messages=messages, **names))
     except TemplateError as error:
         raise ValueError(f"the chat template refuses this conversation: {error}") from None
     except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:

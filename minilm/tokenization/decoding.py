@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.tokenization.guard import guarded
+from minilm.data.guard import guarded
 from minilm.tokenization.special_tokens import SpecialTokens
 
 # Spaces that belong to no text, but stand between its tokens; the list is that of transformers.

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilm.data.byte_pairs import END_OF_TEXT
+from minilm.data.guard import guarded
 from minilm.models.errors import FolderError
 from minilm.models.files import read_json, read_text
-from minilm.tokenization.guard import guarded
 from minilm.tokenization.special_tokens import MORE, NAMES, as_special, text_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def read_tokenizer_json(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def read_byte_pairs(folder: Path, settings: Mapping[str, Any]) -> Tokenizer:
+def read_byte_pairs(folder: Path, settings: dict[str, Any]) -> Tokenizer:
     """Read ``vocab.json`` and ``merges.txt``: GPT-2's byte pair encoding.
 
     Raises
@@ -116,8 +117,9 @@ def read_byte_pairs(folder: Path, settings: Mapping[str, Any]) -> Tokenizer:
     space = bool(settings.get("add_prefix_space", False))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
     tokenizer.decoder = decoders.ByteLevel()
-    if "<|endoftext|>" in vocab:
-        tokenizer.add_special_tokens(["<|endoftext|>"])
+    if END_OF_TEXT in vocab:
+        for name in ("bos_token", "eos_token", "unk_token"):
+            settings.setdefault(name, END_OF_TEXT)
     return tokenizer
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilm.data.guard import guarded
 from minilm.tokenization.batch_encoding import BatchEncoding
 from minilm.tokenization.chat import ChatTemplate
 from minilm.tokenization.decoding import IdsToText
-from minilm.tokenization.guard import guarded
 from minilm.tokenization.lengths import (
     VERY_LARGE,
     Lengths,
@@ -188,7 +188,7 @@ class PreTrainedTokenizerFast(IdsToText, ChatTemplate):
         if return_overflowing_tokens:
             columns["overflow_to_sample_mapping"] = samples
         elif not batched and return_tensors is None:
-            columns = {name: value[0] for name, value in columns.items()}
+            columns = {k: v[0] if isinstance(v[0], list) else v for k, v in columns.items()}
         return BatchEncoding(columns, encodings, return_tensors)
 
     def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:

@@ -1,10 +1,12 @@
-"""Leave out the columns of a data set that a model does not take."""
+"""Data sets with columns, as Hugging Face's: which a model takes, and how samples are joined."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
+from minilm.data.collators import DataCollatorWithPadding, default_data_collator
 from minilm.training.arguments import TrainingArguments
 
 LABELS = ("labels", "label", "label_ids")
@@ -42,3 +44,18 @@ def keep_columns(data: Any, model: Any, args: TrainingArguments) -> Any:
             "set remove_unused_columns=False"
         )
     return data.remove_columns(unused)
+
+
+def collator_for(
+    data: Any, tokenizer: Any, collate: Callable[[list[Any]], Any] | None
+) -> Callable[[list[Any]], Any] | None:
+    """Return what joins the samples of a data set: as told, or what goes with its kind.
+
+    Samples with columns are stacked column by column, and filled up to one length where the
+    tokenizer can. None leaves it to the `DataLoader`.
+    """
+    if collate is not None or not getattr(data, "column_names", None):
+        return collate
+    return (
+        DataCollatorWithPadding(tokenizer) if hasattr(tokenizer, "pad") else default_data_collator
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minilm.data.tokenizer import backend_of
 from minilm.tensor import Tensor
 from minilm.training.arguments import TrainingArguments
 
@@ -86,7 +87,8 @@ def _architecture(model: Any) -> dict[str, Any]:
 
 
 def _text_of(tokenizer: Any) -> str:
-    return str(tokenizer.to_str() if hasattr(tokenizer, "to_str") else tokenizer)
+    backend = backend_of(tokenizer)
+    return str(backend.to_str() if hasattr(backend, "to_str") else backend)
 
 
 def data_digest(data: Any) -> str:

@@ -17,7 +17,7 @@ from minilm.serialization import save
 from minilm.training.arguments import TrainingArguments
 from minilm.training.build import build_engine
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
-from minilm.training.columns import keep_columns
+from minilm.training.columns import collator_for, keep_columns
 from minilm.training.engine import Engine
 from minilm.training.estimate import Estimate, estimate
 from minilm.training.prediction import PredictionOutput, predict
@@ -56,12 +56,13 @@ class Trainer:
     args : TrainingArguments, optional
         How to.
     data_collator : callable, optional
-        Takes the list of samples of a batch and joins them.
+        Takes the list of samples of a batch and joins them. By default those of Hugging Face's
+        data sets are stacked column by column, and filled up where `processing_class` can.
     train_dataset, eval_dataset : Dataset, DataLoader, StreamLoader or array of int, optional
         Samples are pairs (inputs, targets), or mappings with ``input_ids`` and ``labels``. Of
         Hugging Face's data sets the columns that the model does not take are left out.
         `eval_dataset` may be a mapping of several, by name.
-    processing_class : tokenizers.Tokenizer, optional
+    processing_class : tokenizers.Tokenizer or PreTrainedTokenizerFast, optional
         Saved with the model.
     model_init : callable, optional
         Returns a new model, each time that training begins; if it takes an argument, a trial of
@@ -189,7 +190,7 @@ class Trainer:
         if self.train_dataset is None:
             raise ValueError("Trainer: training requires a train_dataset")
         data = keep_columns(self.train_dataset, self.model, args)
-        return make_loader(data, args, self.model, self.data_collator)
+        return make_loader(data, args, self.model, self._collator(data))
 
     def _build(self, args: TrainingArguments) -> Engine:
         loader = self._loader(args)
@@ -291,11 +292,12 @@ class Trainer:
         -------
         PredictionOutput
         """
+        data = keep_columns(test_dataset, self.model, self.args)
         output = predict(
             self.model,
-            keep_columns(test_dataset, self.model, self.args),
+            data,
             self.args,
-            self.data_collator,
+            self._collator(data),
             self.compute_metrics,
             metric_key_prefix,
         )
@@ -303,6 +305,9 @@ class Trainer:
             "on_predict", self.args, self.state, self.control, metrics=output.metrics
         )
         return output
+
+    def _collator(self, data: Any) -> Any:
+        return collator_for(data, self.processing_class, self.data_collator)
 
     def _validate(self, data: Any = None) -> Callable[[Callable[[], object]], dict[str, float]]:
         data = self.eval_dataset if data is None else data
@@ -320,14 +325,13 @@ class Trainer:
 
     def _measure(self, data: Any) -> Callable[[Callable[[], object]], dict[str, float]]:
         data = keep_columns(data, self.model, self.args)
-        loss = make_validate(self.model, data, self.args, self.data_collator)
+        collate = self._collator(data)
+        loss = make_validate(self.model, data, self.args, collate)
         if self.compute_metrics is None:
             return loss
 
         def measure(poll: Callable[[], object]) -> dict[str, float]:
-            more = predict(
-                self.model, data, self.args, self.data_collator, self.compute_metrics, ""
-            ).metrics
+            more = predict(self.model, data, self.args, collate, self.compute_metrics, "").metrics
             return {**loss(poll), **more}
 
         return measure
