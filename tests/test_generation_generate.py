@@ -164,9 +164,7 @@ def test_a_text_ends_with_its_last_token(wrap):
 
 
 def test_an_end_that_is_no_id_is_refused():
-    with pytest.raises(
-        ValueError, match="eos_token_id: expected an id, .* None .*, got -1"
-    ):
+    with pytest.raises(ValueError, match="eos_token_id: expected an id, .* None .*, got -1"):
         generate(tiny_model(), PROMPT, 1, eos_token_id=-1)
 
 
