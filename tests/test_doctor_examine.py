@@ -102,7 +102,7 @@ def test_a_text_that_cannot_be_read_again(healthy, tmp_path, data, why):
     evidence = evidence_of_folder(folder)
     assert why in evidence.unread
     assert evidence.train_ids is None
-    assert evidence.ngram == healthy.ngram_loss
+    assert evidence.ngram == healthy.ngram.loss
     assert diagnose(evidence) == []
 
 
