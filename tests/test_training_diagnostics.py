@@ -66,12 +66,12 @@ def test_a_line_says_where_it_stands(tmp_path):
     samples = diagnostics.samples
     assert read_diagnostics(tmp_path) == samples
     steps = [sample["step"] for sample in samples]
-    assert steps == [n for n in range(1, 121) if n % 3 == 0 or n in (1, 2, 4, 8, 16, 32, 64)]
+    assert steps == [n for n in range(1, 121) if n % 4 == 0 or n in (1, 2)]
     assert samples[-1]["max_steps"] == 120
     assert samples[-1]["epoch"] == 10.0
     losses = engine.history.step_losses
-    assert samples[-1]["loss"] == pytest.approx(np.mean(losses[-3:]), rel=1e-3)
-    assert samples[-1]["max_loss"] == pytest.approx(max(losses[-3:]), rel=1e-3)
+    assert samples[-1]["loss"] == pytest.approx(np.mean(losses[-4:]), rel=1e-3)
+    assert samples[-1]["max_loss"] == pytest.approx(max(losses[-4:]), rel=1e-3)
     assert samples[0]["unknown"] == pytest.approx(0.2)
     assert samples[0]["next_targets"] == 1.0
     assert samples[0]["copied_targets"] == 0.0
@@ -153,8 +153,23 @@ def test_models_and_batches_of_other_kinds():
     assert "saturated" not in diagnostics.samples[-1]
 
 
+def test_a_model_that_cannot_be_looked_into_trains_on():
+    class Fixed(Bigram):
+        def forward(self, x):
+            assert len(x) == 6, "a batch of 6"
+            return super().forward(x)
+
+    diagnostics = Diagnostics()
+    engine = tiny_engine(
+        Fixed(), diagnostics, max_steps=3, per_device_train_batch_size=6, eval_strategy="no"
+    )
+    assert len(engine.run().step_losses) == 3
+    assert diagnostics.samples[-1]["unseen"].startswith("AssertionError: a batch of 6")
+    assert diagnostics.samples[-1]["next_targets"] == 1.0
+
+
 @pytest.mark.parametrize("steps", [1, 7, 100, 5000, 123_457])
-def test_about_fifty_lines_a_run(steps):
+def test_about_forty_lines_a_run(steps):
     sampled = [step for step in range(1, steps + 1) if is_sampled(step, steps)]
     assert sampled[0] == 1 and sampled[-1] == steps
     assert len(sampled) <= SAMPLES + 1 + int(steps).bit_length()
