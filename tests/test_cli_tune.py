@@ -65,6 +65,7 @@ def test_a_table_and_the_command_that_trains_the_best(files, capsys):
     assert "is of another search: hidden is" in message and "in a new folder" in message
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing(files):
     """Killed with processes at work; whatever was finished is not done again."""
     space = SPACE.replace("epochs = 2", "epochs = 6")
