@@ -5,6 +5,7 @@ import pytest
 from minilm.training.recipe import Recipe
 from minilm.training.settings import Architecture, Settings
 from minilm.tuning import Choices, Range, read_space
+from minilm.tuning.space import TYPES
 
 EXAMPLE = """
 lr = { low = 1e-3, high = 0.1, log = true }
@@ -34,6 +35,13 @@ def test_names_may_be_dotted():
         plain.parameters
     )
     assert plain.parameters["lr"].values == (0.1, 1.0)
+
+
+def test_every_option_of_a_run_can_be_searched():
+    values = {int: [1, 2], float: [0.1, 0.2], bool: [True, False]}
+    names = {"model": ["gru", "gpt"], "optimizer": ["adam", "sgd"], "schedule": ["cosine"]}
+    for name, kind in TYPES.items():
+        read_space({name: names[name] if kind is str else values[kind]})
 
 
 def test_a_recipe_gets_what_is_fixed_and_what_is_drawn():
@@ -95,8 +103,10 @@ def test_an_own_objective_has_its_own_names():
         ({"hidden": {"low": 1, "high": 9, "step": 2, "log": True}}, "step cannot be combined"),
         ({"lr": {"low": "a", "high": 0.2}}, "low must be a number; got 'a'"),
         ({"lr": {"low": float("nan"), "high": 0.2}}, "low must be a number; got nan"),
-        ({"model": {"low": 1, "high": 2}}, "model is a name, not a number"),
+        ({"model": {"low": 1, "high": 2}}, "model is not a number: give a list"),
         ({"hidden": [8.5]}, "hidden must be a whole number; got 8.5"),
+        ({"tie": [1, True]}, "tie must be true or false; got 1"),
+        ({"tie": {"low": 0, "high": 1}}, "tie is not a number"),
         ({"hidden": [True]}, "hidden must be a whole number; got True"),
         ({"lr": ["fast"]}, "lr must be a number; got 'fast'"),
         ({"hidden": [0, 4]}, "hidden: 0 cannot be: it is too small"),
@@ -107,7 +117,7 @@ def test_an_own_objective_has_its_own_names():
         ),
         ({"optimizer": ["adamw", "adm"]}, "'adm' cannot be: .*did you mean 'adam'"),
         ({"schedule": ["cosinus"]}, "'cosinus' cannot be"),
-        ({"model": ["lstm", "gur"]}, "'gur' cannot be: cell must be one of"),
+        ({"model": ["lstm", "gur"]}, "'gur' cannot be: model must be one of .*did you mean 'gru'"),
         ({"dropout": [0.0, 1.0]}, "1.0 cannot be: dropout is a share"),
     ],
 )

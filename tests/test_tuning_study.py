@@ -55,11 +55,12 @@ def test_no_complete_trial_says_why():
 
 def test_the_command_trains_the_same():
     command = train_command(
-        Recipe("my text.txt", "word", Architecture(hidden=9), Settings(epochs=3, clip=0.0)),
-        {"lr": 0.1 + 0.2, "model": "gru", "batch_size": 5},
+        Recipe("my text.txt", "word", Architecture(hidden=9), Settings(epochs=3, clip=0.0), 500),
+        {"lr": 0.1 + 0.2, "model": "gru", "batch_size": 5, "tie": True},
     )
     assert command == (
-        "minilm train --level word --data 'my text.txt' --model gru --hidden 9 --epochs 3 "
+        "minilm train --level word --data 'my text.txt' --vocab-size 500 --model gru --hidden 9 "
+        "--tie --epochs 3 "
         "--batch-size 5 --lr 0.30000000000000004 --clip 0.0"
     )
     words = command.replace("'my text.txt'", "x").split()[1:]

@@ -28,8 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--level",
-        choices=("char", "word"),
+        "--tokenizer",
+        choices=("char", "word", "bpe"),
         help="what a token is; without it, words in the stories and characters in a file",
+    )
+    parser.add_argument(
+        "--vocab-size",
+        type=positive_int,
+        metavar="N",
+        help="most token types: 8000 for bpe, any number of words",
     )
     parser.add_argument(
         "--method",
@@ -84,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan(
         args.method, args.trials, args.seed, not args.no_pruning, args.reduction, args.min_epochs
     )
-    recipe = Recipe(args.data or STORIES, args.level or ("char" if args.data else "word"))
+    level = args.level or ("char" if args.data else "word")
+    recipe = Recipe(args.data or STORIES, level, vocab_size=args.vocab_size)
     folder = args.out or RUNS / f"tune-{Path(args.space).stem}"
     try:
         study = tune(args.space, recipe, folder, plan, jobs=args.jobs, say=say)

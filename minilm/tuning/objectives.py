@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from minilm.training.checkpoint import CheckpointError
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.recipe import Recipe
 from minilm.training.run import Run
+from minilm.training.settings import Architecture, Settings
 from minilm.training.text import Text
 from minilm.tuning.space import Space
 
@@ -105,7 +106,10 @@ class TrainRecipe:
         pause = _Pause(task.until)
         try:
             recipe = self.space.recipe(self.recipe, task.hyperparameters)
-            text = _read(recipe.data, recipe.level, self.digest)
+            # without what trials differ in, so that all of them find what the first one read
+            text = _read(
+                replace(recipe, architecture=Architecture(), settings=Settings()), self.digest
+            )
             run = Run(recipe, task.folder, resume=True, text=text)
             run.train(pause)
         except CheckpointError:  # the folder's run is another one, which no other value mends
@@ -124,8 +128,8 @@ class TrainRecipe:
 
 
 @lru_cache(maxsize=1)
-def _read(data: str, level: str, digest: str) -> Text:
-    return Text(Recipe(data, level))
+def _read(recipe: Recipe, digest: str) -> Text:
+    return Text(recipe)
 
 
 class _Pause(TrainerCallback):

@@ -234,7 +234,8 @@ def _identity(space: Space, objective: Any, plan: Plan) -> dict[str, Any]:
     shared = space.recipe(objective, {})
     settings = asdict(shared.architecture) | asdict(shared.settings)
     settings = {name: v for name, v in settings.items() if name not in space.parameters}
-    return {"text": _digest(objective), "level": objective.level, **settings, **identity}
+    reading = {name: getattr(objective, name) for name in ("level", "vocab_size", "init")}
+    return {"text": _digest(objective), **reading, **settings, **identity}
 
 
 def _digest(recipe: Recipe) -> str:

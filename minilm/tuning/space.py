@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from minilm.models import RNNModel
+from minilm.models.checks import share
 from minilm.training.arguments import check_names
 from minilm.training.recipe import Recipe
 from minilm.training.settings import Architecture, Settings
 
 GROUPS: dict[str, type] = {"architecture": Architecture, "settings": Settings}
 OWNER = {field.name: group for group, kind in GROUPS.items() for field in fields(kind)}
-TYPES: dict[str, type] = {
-    name: hint for kind in GROUPS.values() for name, hint in get_type_hints(kind).items()
+TYPES: dict[str, type] = {  # that of `int | None` is int: None means that nobody chose
+    name: (get_args(hint) or (hint,))[0]
+    for kind in GROUPS.values()
+    for name, hint in get_type_hints(kind).items()
 }
 RANGE_KEYS = ["low", "high", "log", "step"]
 
@@ -242,8 +244,8 @@ def _range(key: str, value: Mapping[str, Any], kind: type | None) -> Range:
             raise ValueError(f"{key}: {name} must be a number; got {one!r}")
     if kind is None:
         kind = int if all(isinstance(one, int) for one in numbers.values()) else float
-    if kind is str:
-        raise ValueError(f"{key} is a name, not a number: give a list of names")
+    if kind in (str, bool):
+        raise ValueError(f"{key} is not a number: give a list of values")
     numbers = {name: _checked(f"{key}: {name}", one, kind) for name, one in numbers.items()}
     low, high, step, log = numbers["low"], numbers["high"], numbers.get("step"), value.get("log")
     if low > high:
@@ -265,11 +267,19 @@ def _checked(key: str, value: Any, kind: type | None) -> Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind is None or not isinstance(value, kind) or isinstance(value, bool):
-        names = {int: "a whole number", float: "a number", str: "a name in quotes"}
-        expected = "a number, a name, true or false" if kind is None else names[kind]
+    if kind is None or not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        expected = NAMES[kind]
         raise ValueError(f"{key} must be {expected}; got {value!r}")
     return value
+
+
+NAMES: dict[type | None, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a name in quotes",
+    bool: "true or false",
+    None: "a number, a name, true or false",
+}
 
 
 def _try_each(where: str, parameters: Mapping[str, Choices | Range], fixed: Any) -> None:
@@ -291,8 +301,10 @@ def _try(name: str, value: Any) -> None:
         raise ValueError("it is too small")
     if OWNER[name] == "settings":
         Settings(**{name: value}).arguments(None)
-    elif name in ("model", "dropout"):
-        RNNModel(2, 1, 1, **{{"model": "cell"}.get(name, name): value})
+    else:
+        Architecture(**{name: value})
+    if name == "dropout":
+        share(name, value)
 
 
 MAY_BE_ZERO = {"patience", "save_steps", "seed"}

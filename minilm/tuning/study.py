@@ -168,17 +168,20 @@ HEAD = ("trial", "state", "loss", "epochs", "seconds")
 
 def train_command(recipe: Recipe, hyperparameters: dict[str, Any]) -> str:
     """Return the command line that trains a recipe with some values changed."""
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, object] = {}
     for part in (recipe.architecture, recipe.settings):
         defaults = type(part)()
         values = dataclasses.asdict(part)
         values |= {name: value for name, value in hyperparameters.items() if name in values}
         chosen |= {name: v for name, v in values.items() if v != getattr(defaults, name)}
-    words = ["minilm", "train", "--level", recipe.level]
-    if recipe.data != STORIES:
-        words += ["--data", recipe.data]
-    for name, value in chosen.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
+    data = None if recipe.data == STORIES else recipe.data
+    options: dict[str, object] = {"level": recipe.level, "data": data}
+    options |= {"vocab_size": recipe.vocab_size, "init": recipe.init, **chosen}
+    words = ["minilm", "train"]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
     return shlex.join(words)
 
 
