@@ -60,12 +60,16 @@ def stream_text(
         for token in ids:
             decoder.step(tokenizer, int(token))
     unknown = tokenizer.token_to_id(UNKNOWN)  # what it stands for, nobody can write
-    generate(
+    streams = options.get("num_beams", 1) == 1  # beams know at the end alone
+    written: np.ndarray = generate(
         model,
         ids,
         max_new_tokens,
         tokenizer=tokenizer,
-        suppress_tokens=[] if unknown is None else [unknown],
-        on_token=write_token,
+        suppress_tokens=None if unknown is None else [unknown],
+        on_token=write_token if streams else None,
         **options,
-    )
+    ).numpy()
+    if not streams:
+        for token in written[len(ids) :]:
+            write_token(np.array([token]))
