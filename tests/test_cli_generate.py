@@ -110,3 +110,34 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_shout_about(trained):
         process.stdout.read(20)
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_beams_find_one_text(trained):
+    options = ["-p", "the cat", "-m", 12, "--num-beams", 3, "--length-penalty", 0.5]
+    texts = {minilm("generate", trained, *options, "--seed", seed).stdout for seed in (1, 2)}
+    (text,) = texts
+    model, tokenizer = from_pretrained(trained), load_tokenizer(trained)
+    unknown = tokenizer.token_to_id("<unk>")
+    ids = model.generate(
+        tokenizer.encode("the cat").ids,
+        12,
+        num_beams=3,
+        length_penalty=0.5,
+        suppress_tokens=[unknown],
+    )
+    assert text == tokenizer.decode(ids.tolist()) + "\n"
+
+
+def test_beams_do_not_draw(trained):
+    done = minilm("generate", trained, "--num-beams", 3, "--top-k", 3)
+    assert done.returncode == 1
+    assert "--num-beams searches, --top-k is for drawing: give one of them" in done.stderr
+
+
+def test_rules_and_stop_strings(trained):
+    options = ["-p", "the cat", "--temp", 0, "--no-repeat-ngram-size", 4, "--stop", "at t"]
+    text = minilm("generate", trained, *options).stdout.rstrip("\n")
+    assert text.count("at t") == 1 and text.endswith("at t")
+    options = ["-p", "the cat", "--temp", 0, "-m", 60, "--repetition-penalty", 3]
+    penalised = minilm("generate", trained, *options, "--min-p", 0.1).stdout
+    assert penalised != minilm("generate", trained, "-p", "the cat", "--temp", 0, "-m", 60).stdout

@@ -169,8 +169,8 @@ class GenerationConfig:
             config.extra[name] = copy.deepcopy(value)
             if name in NOT_COMPUTED and value not in (None, NOT_COMPUTED[name]):
                 warn_caller(f"{FILE_NAME}: {name} is {value!r}, which minilm does not compute")
-            elif name not in NOT_COMPUTED | HARMLESS and _hint(name):
-                warn_caller(f"{FILE_NAME}: there is no option {name!r}{_hint(name)}")
+            elif name not in NOT_COMPUTED and _hint(name, SLIP):
+                warn_caller(f"{FILE_NAME}: there is no option {name!r}{_hint(name, SLIP)}")
         return config
 
     @classmethod
@@ -287,6 +287,8 @@ NOT_COMPUTED: dict[str, Any] = {
     "forced_eos_token_id": None,
     "guidance_scale": None,
     "num_beam_groups": 1,
+    "output_attentions": False,
+    "output_hidden_states": False,
     "penalty_alpha": None,
     "prompt_lookup_num_tokens": None,
     "remove_invalid_values": False,
@@ -296,8 +298,7 @@ NOT_COMPUTED: dict[str, Any] = {
     "top_h": None,
     "watermarking_config": None,
 }
-# Keys of its files that say nothing of what is written.
-HARMLESS = {"transformers_version": None, "_from_model_config": None, "cache_implementation": None}
+SLIP = 0.85  # how near an option a key must be to be taken for a mistyped one, 1 for the same
 
 
 def _plain(value: Any) -> Any:
@@ -309,8 +310,8 @@ def _plain(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name, DEFAULTS, n=1)
+def _hint(name: str, likeness: float = 0.6) -> str:
+    near = difflib.get_close_matches(name, DEFAULTS, n=1, cutoff=likeness)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

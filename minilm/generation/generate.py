@@ -313,7 +313,9 @@ def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
     """Return the ids to write on from when there is no prompt."""
     if config.bos_token_id is not None:
         return [config.bos_token_id]
-    return [0] if tokenizer is None else start_ids(tokenizer).tolist()
+    if tokenizer is None:
+        return [0]
+    return start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
 
 
 def _plain(input_ids: Any) -> Any:

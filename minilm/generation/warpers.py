@@ -127,10 +127,10 @@ class TypicalLogitsWarper:
     def __call__(self, input_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Return the scores ``(batch, vocab)``, -inf for the others."""
         probs = probabilities(scores)
-        surprise = np.full_like(probs, np.inf)  # what has no probability is no choice
-        np.negative(np.log(probs, where=probs > 0, out=surprise), where=probs > 0, out=surprise)
-        entropy = np.where(probs > 0, probs * surprise, 0).sum(axis=1, keepdims=True)
-        distance = np.abs(surprise - entropy)
+        possible = probs > 0
+        surprise = -np.log(np.where(possible, probs, 1))
+        entropy = (probs * surprise).sum(axis=1, keepdims=True)
+        distance = np.where(possible, np.abs(surprise - entropy), np.inf)
         order = np.argsort(distance, axis=1, kind="stable")
         sums = np.cumsum(np.take_along_axis(probs, order, axis=1), axis=1)
         last = np.minimum((sums < self.mass).sum(axis=1, keepdims=True), scores.shape[1] - 1)
