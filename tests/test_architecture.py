@@ -37,16 +37,9 @@ LAYERS = [
 SIBLINGS = [{"generation", "models"}]  # these two also know each other
 # Methods of a model that hand over to what lies above it, for the sake of model.fit(...).
 DOORS = {("models", "minilm.training.fit.fit"), ("models", "minilm.training.fit.fit_by_counting")}
-LAZY = {
-    "tokenizers",
-    "nltk",
-    "safetensors",
-    "tqdm",
-    "matplotlib",
-    "huggingface_hub",
-    "optuna",
-    "ray",
-}
+LAZY = set(
+    "tokenizers nltk safetensors tqdm matplotlib huggingface_hub datasets jinja2 optuna ray".split()
+)
 LONGEST_FILE = 450  # that is, about 400
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minilm.data.tokenizer import backend_of
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -18,5 +20,6 @@ def start_ids(tokenizer: Tokenizer) -> np.ndarray:
     They are the end of a paragraph, as far as the vocabulary has it, so that the model begins a
     new one; failing that, the first id.
     """
+    tokenizer = backend_of(tokenizer)
     known = [tokenizer.token_to_id(token) for token in BEFORE]
     return np.array([token for token in known if token is not None] or [0])
