@@ -51,3 +51,5 @@ def test_convert_to_tensors(encoding):
     assert isinstance(encoding.convert_to_tensors("pt").input_ids, minilm.Tensor)
     with pytest.raises(ValueError, match="rows of a tensor are of one length"):
         BatchEncoding({"ids": [[1], [1, 2]]}, tensor_type="np")
+    with pytest.raises(ValueError, match=r"'text' does not hold numbers.*remove_columns\('text'\)"):
+        BatchEncoding({"text": ["a"]}, tensor_type="np")

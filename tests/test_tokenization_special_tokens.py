@@ -67,6 +67,15 @@ def test_a_usual_name_does_not_change_what_is_encoded():
     assert ours.decode([0], skip_special_tokens=True) == made.decode([0])
 
 
+def test_a_pad_token_named_by_itself_leaves_the_usual_names(tmp_path):
+    made = byte_pairs(tmp_path).backend_tokenizer
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]")
+    assert (tokenizer.eos_token, tokenizer.pad_token) == (END, "[PAD]")
+    assert tokenizer.pad_token_id == made.get_vocab_size()
+    named = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="a")
+    assert named.special_tokens_map == {"eos_token": "a", "pad_token": "a"}
+
+
 def test_adding(tmp_path):
     tokenizer = byte_pairs(tmp_path)
     size = len(tokenizer)

@@ -136,7 +136,7 @@ def to_array(values: Any, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If texts differ in length; the message says what to do.
+        If texts differ in length, or it is no numbers; the message says what to do.
     """
     if isinstance(values, list) and values and isinstance(values[0], list):
         lengths = [len(value) for value in values]
@@ -149,4 +149,9 @@ def to_array(values: Any, name: str) -> np.ndarray:
                     "attention_mask; truncation=True with max_length=... cuts the longer ones"
                 )
     array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"the column {name!r} does not hold numbers of one shape, so it cannot become a "
+            f"tensor: leave it out, as remove_columns({name!r}) of a data set does"
+        )
     return array.astype(np.float32 if array.size and array.dtype.kind == "f" else np.int64)

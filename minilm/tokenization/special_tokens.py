@@ -105,10 +105,9 @@ class SpecialTokens:
         self.extra_special_tokens: list[str] = []
         self.pad_is_preset = False  # the eos_token, since no pad_token was named
         self._preset_was_said = False
-        if special_tokens:
-            self.add_special_tokens(special_tokens)
-        else:
+        if not special_tokens.keys() - {"pad_token", *MORE}:  # which are named beside the others
             self._find_usual()
+        self.add_special_tokens(special_tokens)
         if self.pad_token is None and self.eos_token is not None:
             self.pad_token = self.eos_token
             self.pad_is_preset = True
