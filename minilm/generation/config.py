@@ -212,7 +212,7 @@ class GenerationConfig:
     def changes(self) -> dict[str, Any]:
         """Return the options that are not the defaults."""
         return {
-            name: copy.deepcopy(getattr(self, name))
+            name: _plain(getattr(self, name))
             for name, default in DEFAULTS.items()
             if getattr(self, name) != default
         }
@@ -303,6 +303,8 @@ SLIP = 0.85  # how near an option a key must be to be taken for a mistyped one, 
 
 def _plain(value: Any) -> Any:
     """Return a copy of a value as JSON knows it: arrays and tuples become lists."""
+    if value is None or type(value) in (bool, int, float, str):  # nearly all: nothing to copy
+        return value
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, list | tuple):

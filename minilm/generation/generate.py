@@ -315,7 +315,8 @@ def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
         return [config.bos_token_id]
     if tokenizer is None:
         return [0]
-    return start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
+    ids: list[int] = start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
+    return ids
 
 
 def _plain(input_ids: Any) -> Any:
