@@ -155,8 +155,29 @@ class Decoder:
     def nbytes(self) -> int: ...
     @property
     def work(self) -> int: ...
-    @property
-    def state_shape(self) -> tuple[int, int, int]: ...
+    @classmethod
+    def transformer(
+        cls,
+        embedding: _Array,
+        blocks: tuple[tuple[_Array | float | None, ...], ...],
+        norm: tuple[_Array, _Array | None],
+        head: _Array | None,
+        positions: SupportsIndex,
+        heads: SupportsIndex,
+        kv_heads: SupportsIndex,
+        head_size: SupportsIndex,
+        inner: SupportsIndex,
+        gated: bool,
+        activation: SupportsIndex,
+        rms: bool,
+        eps: float,
+        position_embedding: _Array | None = None,
+        frequencies: _Array | None = None,
+        int8: bool = False,
+    ) -> Decoder: ...
+    def states(
+        self, batch: SupportsIndex, capacity: SupportsIndex | None = None
+    ) -> tuple[_Array, ...]: ...
     def read(
         self, ids: _Array, states: tuple[_Array, ...], logits: bool = True
     ) -> _Reals | None: ...

@@ -6,8 +6,8 @@ import minilm
 from minilm import nn
 from minilm.data.tokenizer import train_char_tokenizer, train_word_tokenizer
 from minilm.generation import generate, start_ids, stream_text
-from minilm.generation.readers import SHORT_PROMPT
 from minilm.models import RNNModel
+from minilm.models.decoding import SHORT_PROMPT
 
 PROMPT = np.array([1, 2, 3])
 

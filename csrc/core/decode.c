@@ -1,39 +1,37 @@
-// Packing a model's weights for decode_step.c.
+// The loop over tokens, whatever the model: a kind reads a step's positions, and where text is
+// written, the next id is drawn from its logits.
 #include "decode.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode_layout.h"
+#include "decode_kind.h"
 #include "platform.h"
-#include "pool.h"
+#include "sizes.h"
 
-// The table of a larger vocabulary would crowd what a token reads out of the caches.
-static const size_t TABLE_BYTES = (size_t)4 << 20;
+// Multiply-adds of a token that are worth a thread: a smaller model fits the cache of one core, and
+// barriers would cost it what a second core could give.
+enum { THREAD_WORK = 1 << 19 };
 
-static const decode_cell cells[] = {
-    {.name = "rnn", .gates = 1, .columns = 1},
-    {.name = "lstm",
-     .gates = 4,
-     .columns = 4,
-     .input_order = {0, 1, 2, 3},
-     .recurrent_order = {0, 1, 2, 3},
-     .has_c = 1},
-    {.name = "gru", // r, z, n in PyTorch
-     .gates = 3,
-     .columns = 4,
-     .recurrent_at = 1,
-     .input_order = {2, 0, 1},
-     .recurrent_order = {0, 1, 2}},
-};
-enum { CELLS = sizeof cells / sizeof *cells };
+// ---- packed weights ---------------------------------------------------------------------------
 
-// ---- memory -----------------------------------------------------------------------------------
+void ml_decoder_free(ml_decoder *d)
+{
+    if (d == NULL)
+        return;
+    d->kind->free_weights(d);
+    ml_matvec_free(&d->head);
+    ml_aligned_free(d->head_bias);
+    free(d);
+}
 
-// Memory that belongs to the decoder and is counted; NULL, and an error, when there is none.
-static void *allocate(ml_decoder *d, size_t count, size_t size, ml_error *err)
+size_t ml_decoder_vocab(const ml_decoder *d) { return d->vocab; }
+size_t ml_decoder_bytes(const ml_decoder *d) { return d->allocated; }
+size_t ml_decoder_work(const ml_decoder *d) { return d->work; }
+ml_decoder_state ml_decoder_state_of(const ml_decoder *d) { return d->state; }
+
+void *ml_decode_allocate(ml_decoder *d, size_t count, size_t size, ml_error *err)
 {
     void *block = count <= SIZE_MAX / size ? ml_aligned_alloc(count * size) : NULL;
     if (block != NULL)
@@ -43,256 +41,263 @@ static void *allocate(ml_decoder *d, size_t count, size_t size, ml_error *err)
     return block;
 }
 
-void ml_decoder_free(ml_decoder *d)
+int ml_decode_pack(ml_decoder *d, ml_matvec *m, const char *name, size_t gates, size_t units,
+                   size_t depth, const ml_real *w, const unsigned char *order, ml_error *err)
 {
-    if (d == NULL)
-        return;
-    for (size_t l = 0; d->layer != NULL && l < d->layers; l++) {
-        ml_matvec_free(&d->layer[l].input);
-        ml_matvec_free(&d->layer[l].recurrent);
-        ml_aligned_free(d->layer[l].bias);
-    }
-    free(d->layer);
-    ml_matvec_free(&d->head);
-    ml_aligned_free(d->head_bias);
-    ml_aligned_free(d->table);
-    ml_aligned_free(d->embedding);
-    ml_aligned_free(d->embedding_int8);
-    ml_aligned_free(d->embedding_steps);
-    free(d);
-}
-
-size_t ml_decoder_bytes(const ml_decoder *d)
-{
-    size_t bytes = d->allocated + d->head.allocated;
-    for (size_t l = 0; l < d->layers; l++)
-        bytes += d->layer[l].input.allocated + d->layer[l].recurrent.allocated;
-    return bytes;
-}
-
-static size_t numbers(const ml_matvec *m) { return m->gates * m->units * m->depth; }
-
-size_t ml_decoder_work(const ml_decoder *d)
-{
-    size_t work = numbers(&d->head);
-    for (size_t l = 0; l < d->layers; l++)
-        work += numbers(&d->layer[l].input) + numbers(&d->layer[l].recurrent);
-    return work;
-}
-
-// ---- biases -----------------------------------------------------------------------------------
-
-// Adds the biases of the gates to the columns that their matrix adds to.
-static void add_bias(const decode_cell *cell, const ml_matvec *m, size_t at,
-                     const unsigned char *order, const ml_real *bias, ml_real *sums)
-{
-    for (size_t p = 0; bias != NULL && p < m->panels; p++) {
-        size_t first = ml_matvec_first(m, p), units = ml_matvec_units(m, p);
-        for (size_t gate = 0; gate < cell->gates; gate++) {
-            ml_real *column = sums + cell->columns * first + (at + gate) * units;
-            for (size_t u = 0; u < units && first + u < m->units; u++)
-                column[u] += bias[order[gate] * m->units + first + u];
-        }
-    }
-}
-
-static int pack_biases(ml_decoder *d, decode_layer *layer, const ml_decoder_layer *w, ml_error *err)
-{
-    const decode_cell *cell = d->cell;
-    size_t count = cell->columns * d->padded;
-    layer->bias = allocate(d, count, sizeof(ml_real), err);
-    if (layer->bias == NULL)
-        return err->code;
-    memset(layer->bias, 0, count * sizeof(ml_real));
-    // Both matrices have the same panels, and there is always a W_hh.
-    add_bias(cell, &layer->recurrent, cell->input_at, cell->input_order, w->bias_ih, layer->bias);
-    add_bias(cell, &layer->recurrent, cell->recurrent_at, cell->recurrent_order, w->bias_hh,
-             layer->bias);
-    return ML_OK;
-}
-
-static int pack_head(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
-{
-    int code =
-        ml_matvec_pack(&d->head, "head", 1, d->vocab, d->hidden, w->head, NULL, d->int8, err);
-    if (code != ML_OK)
-        return code;
-    size_t count = ml_matvec_first(&d->head, d->head.panels); // whole panels: at least V
-    d->head_bias = allocate(d, count, sizeof(ml_real), err);
-    if (d->head_bias == NULL)
-        return err->code;
-    for (size_t i = 0; i < count; i++)
-        d->head_bias[i] = w->head_bias != NULL && i < d->vocab ? w->head_bias[i] : 0;
-    return ML_OK;
-}
-
-// ---- what the first layer reads ---------------------------------------------------------------
-
-typedef struct table_job {
-    const ml_decoder *d;
-    const ml_matvec *input;   // W_ih in reals
-    const ml_real *embedding; // (V, E)
-} table_job;
-
-// table[v] = bias + W_ih embedding[v], for the units of one panel
-static void fill_table(void *ctx, size_t panel)
-{
-    const table_job *job = ctx;
-    const ml_decoder *d = job->d;
-    size_t units = ml_matvec_units(job->input, panel);
-    size_t at = d->cell->columns * ml_matvec_first(job->input, panel);
-    for (size_t v = 0; v < d->vocab; v++) {
-        ml_real *sums = d->table + v * d->cell->columns * d->padded + at;
-        ml_operand x = {.reals = job->embedding + v * d->embed};
-        memcpy(sums, d->layer[0].bias + at, d->cell->columns * units * sizeof *sums);
-        ml_matvec_product(job->input, panel, &x, sums + d->cell->input_at * units);
-    }
-}
-
-// Also of an int8 decoder the table is of reals: a row is all that a token reads of it.
-static int make_table(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
-{
-    d->table = allocate(d, d->vocab * d->cell->columns * d->padded, sizeof(ml_real), err);
-    if (d->table == NULL)
-        return err->code;
-    ml_matvec input = {0};
-    int code = ml_matvec_pack(&input, "weight_ih_l0", d->cell->gates, d->hidden, d->embed,
-                              w->layer[0].weight_ih, d->cell->input_order, 0, err);
+    int code = ml_matvec_pack(m, name, gates, units, depth, w, order, d->int8, err);
     if (code == ML_OK) {
-        table_job job = {d, &input, w->embedding};
-        ml_parallel_for(input.panels, fill_table, &job);
+        d->allocated += m->allocated;
+        d->work += gates * units * depth;
     }
-    ml_matvec_free(&input);
     return code;
 }
 
-static int copy_embedding(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
+int ml_decode_pack_head(ml_decoder *d, size_t width, const ml_real *head, const ml_real *bias,
+                        ml_error *err)
 {
-    size_t count = d->vocab * d->embed;
-    d->embedding = allocate(d, count, sizeof(ml_real), err);
-    if (d->embedding == NULL)
-        return err->code;
-    memcpy(d->embedding, w->embedding, count * sizeof(ml_real));
-    return ML_OK;
-}
-
-// A row of the embedding has a step of its own, as a row of a matrix has.
-static int round_embedding(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
-{
-    d->embedding_int8 = allocate(d, d->vocab * d->embed, 1, err);
-    d->embedding_steps = allocate(d, d->vocab, sizeof(ml_real), err);
-    if (d->embedding_int8 == NULL || d->embedding_steps == NULL)
-        return err->code;
-    for (size_t v = 0; v < d->vocab; v++) {
-        const ml_real *row = w->embedding + v * d->embed;
-        double step = ml_int8_step(d->embed, row);
-        if (isnan(step))
-            return ml_fail(err, ML_ERR_VALUE,
-                           "embedding: row %zu has numbers that are not finite; has training "
-                           "diverged?",
-                           v);
-        d->embedding_steps[v] = (ml_real)step;
-        for (size_t i = 0; i < d->embed; i++)
-            d->embedding_int8[v * d->embed + i] = ml_int8_level(row[i], step);
-    }
-    return ML_OK;
-}
-
-// A small table spares a product. In int8 it must not cost the memory that int8 saves.
-static int wants_table(const ml_decoder *d)
-{
-    size_t row = d->cell->columns * d->padded * sizeof(ml_real), limit = TABLE_BYTES;
-    size_t rest = (2 * d->layers - 1) * d->cell->gates * d->hidden * d->hidden;
-    if (d->int8 && rest / 4 < limit)
-        limit = rest / 4;
-    return d->vocab <= limit / row;
-}
-
-static int pack_first_input(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
-{
-    if (wants_table(d))
-        return make_table(d, w, err);
-    int code = d->int8 ? round_embedding(d, w, err) : copy_embedding(d, w, err);
+    int code = ml_decode_pack(d, &d->head, "head", 1, d->vocab, width, head, NULL, err);
     if (code != ML_OK)
         return code;
-    return ml_matvec_pack(&d->layer[0].input, "weight_ih_l0", d->cell->gates, d->hidden, d->embed,
-                          w->layer[0].weight_ih, d->cell->input_order, d->int8, err);
+    size_t count = ml_matvec_first(&d->head, d->head.panels); // whole panels: at least V
+    d->head_bias = ml_decode_allocate(d, count, sizeof(ml_real), err);
+    if (d->head_bias == NULL)
+        return err->code;
+    for (size_t i = 0; i < count; i++)
+        d->head_bias[i] = bias != NULL && i < d->vocab ? bias[i] : 0;
+    return ML_OK;
 }
 
-// ---- all of it --------------------------------------------------------------------------------
+// ---- sharing a phase --------------------------------------------------------------------------
 
-static int pack_layer(ml_decoder *d, size_t l, const ml_decoder_weights *w, ml_error *err)
+// Two threads share a stretch of items, one from its front, the other from its back, until they
+// meet: each finds most of its panels in its own cache again, and neither waits for one that is held
+// up.
+void ml_decode_share(decode_at *at, size_t items, size_t rows,
+                     void (*work)(const decode_at *at, size_t item, size_t row))
 {
-    const decode_cell *cell = d->cell;
-    decode_layer *layer = &d->layer[l];
-    char name[40];
-    snprintf(name, sizeof name, "weight_hh_l%zu", l);
-    int code = ml_matvec_pack(&layer->recurrent, name, cell->gates, d->hidden, d->hidden,
-                              w->layer[l].weight_hh, cell->recurrent_order, d->int8, err);
+    decode_run *r = at->run;
+    size_t pair = at->rank / 2, last = ml_smaller(2 * pair + 2, at->size);
+    size_t begin = items * 2 * pair / at->size, end = items * last / at->size;
+    atomic_size_t *claimed = &r->claimed[at->phase % DECODE_PHASES][pair];
+    // The one of the next phase: nobody has claimed from it since the barrier before the last.
+    atomic_store(&r->claimed[++at->phase % DECODE_PHASES][pair], 0);
+    for (size_t taken = 0; atomic_fetch_add(claimed, 1) < end - begin; taken++) {
+        size_t item = at->rank % 2 == 0 ? begin + taken : end - 1 - taken;
+        for (size_t row = 0; row < rows; row++)
+            work(at, item, row);
+    }
+    ml_team_barrier(at->team);
+}
+
+// ---- the head ---------------------------------------------------------------------------------
+
+size_t ml_decode_text(const decode_at *at, size_t row) { return row / at->count; }
+
+static size_t position_of(const decode_at *at, size_t row)
+{
+    return at->position + row % at->count;
+}
+
+size_t ml_decode_id(const decode_at *at, size_t row)
+{
+    const ml_texts *texts = at->run->texts;
+    return (size_t)texts->ids[ml_decode_text(at, row) * texts->row + position_of(at, row)];
+}
+
+static ml_real *logits_at(const decode_run *r, size_t text, size_t position)
+{
+    size_t at = r->writing != NULL ? text : text * r->texts->row + position;
+    return r->logits + at * r->d->vocab;
+}
+
+static void head_panel(const decode_at *at, size_t panel, size_t row)
+{
+    const ml_decoder *d = at->run->d;
+    size_t first = ml_matvec_first(&d->head, panel), units = ml_matvec_units(&d->head, panel);
+    ml_real sums[ML_PANEL_VECTORS * ML_MAX_LANES];
+    memcpy(sums, d->head_bias + first, units * sizeof *sums);
+    ml_operand x = d->kind->head_operand(at, row);
+    ml_matvec_product(&d->head, panel, &x, sums);
+    ml_real *logits = logits_at(at->run, ml_decode_text(at, row), position_of(at, row));
+    memcpy(logits + first, sums, ml_smaller(units, d->vocab - first) * sizeof *sums);
+}
+
+void ml_decode_head(decode_at *at)
+{
+    ml_decode_share(at, at->run->d->head.panels, at->run->texts->batch * at->count, head_panel);
+}
+
+// ---- drawing ----------------------------------------------------------------------------------
+
+static int draw_one(const decode_run *r, size_t position, size_t text, size_t *token)
+{
+    const ml_writing *w = r->writing;
+    ml_real *logits = logits_at(r, text, position);
+    for (size_t i = 0; i < w->suppressions; i++)
+        logits[w->suppressed[i]] = -(ml_real)INFINITY;
+    return ml_sample_in(logits, r->d->vocab, &w->sampler, w->seed + text,
+                        w->offset + (position - r->begin), r->workspace, token, r->err);
+}
+
+// Writes the id after `position` in each text.
+static void draw(decode_run *r, size_t position)
+{
+    const ml_writing *w = r->writing;
+    r->ended = w->end_id >= 0;
+    for (size_t text = 0; text < r->texts->batch; text++) {
+        size_t token = (size_t)w->end_id;
+        if (w->end_id < 0 || !w->ended[text]) {
+            r->code = draw_one(r, position, text, &token);
+            if (r->code != ML_OK)
+                return;
+            if (w->end_id >= 0)
+                w->ended[text] = (int64_t)token == w->end_id;
+        }
+        r->texts->ids[text * r->texts->row + position + 1] = (int64_t)token;
+        r->ended = r->ended && w->ended[text];
+    }
+}
+
+// ---- a run ------------------------------------------------------------------------------------
+
+static void walk(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    decode_run *r = ctx;
+    const size_t block = r->writing != NULL ? 1 : r->d->kind->block;
+    decode_at at = {.run = r, .team = team, .rank = rank, .size = size};
+    for (at.position = r->begin; at.position < r->end; at.position += at.count) {
+        at.count = ml_smaller(block, r->end - at.position);
+        r->d->kind->step(&at);
+        if (r->writing == NULL)
+            continue;
+        if (rank == 0) {
+            draw(r, at.position);
+            if (r->code != ML_OK || r->ended)
+                r->end = at.position + 1;
+        }
+        ml_team_barrier(team);
+        // No thread writes `end` again before the others have read it: there is a layer's barrier.
+    }
+}
+
+void *ml_decode_bytes(ml_arena *arena, size_t a, size_t b, size_t size)
+{
+    return ml_arena_array(arena, a, b, ml_ceil_div(size, sizeof(ml_real)));
+}
+
+static void lay_out(decode_run *r, ml_arena *arena)
+{
+    if (r->writing != NULL) {
+        r->logits = ml_arena_array(arena, r->texts->batch, r->d->vocab, 1);
+        r->workspace = ml_decode_bytes(arena, 1, 1, ml_sample_workspace(r->d->vocab));
+    }
+    r->d->kind->lay_out(r, arena);
+}
+
+static int run_in_memory(decode_run *r)
+{
+    ml_arena count = {0};
+    lay_out(r, &count);
+    void *block = count.overflow ? NULL : ml_buffer_acquire(count.used);
+    if (block == NULL)
+        return ml_fail(r->err, ML_ERR_MEMORY, "decoder: no memory for %zu texts side by side",
+                       r->texts->batch);
+    ml_arena arena = {.base = block};
+    lay_out(r, &arena);
+    int code = r->d->kind->take_states(r);
+    if (code == ML_OK) {
+        ml_parallel_team(r->threads, walk, r);
+        code = r->code;
+    }
     if (code == ML_OK)
-        code = pack_biases(d, layer, &w->layer[l], err);
-    if (code != ML_OK)
-        return code;
-    if (l == 0)
-        return pack_first_input(d, w, err);
-    snprintf(name, sizeof name, "weight_ih_l%zu", l);
-    return ml_matvec_pack(&layer->input, name, cell->gates, d->hidden, d->hidden,
-                          w->layer[l].weight_ih, cell->input_order, d->int8, err);
+        r->d->kind->give_states(r);
+    ml_buffer_release(block);
+    return code;
 }
 
-static int pack(ml_decoder *d, const ml_decoder_weights *w, ml_error *err)
+// Reads from `begin` to *end, or writes; sets *end to where it stopped.
+static int run(const ml_decoder *d, const ml_texts *texts, const ml_writing *writing, size_t begin,
+               size_t *end, ml_real *logits, ml_error *err)
 {
-    d->layer = calloc(d->layers, sizeof *d->layer);
-    if (d->layer == NULL)
-        return ml_fail(err, ML_ERR_MEMORY, "decoder: no memory for %zu layers", d->layers);
-    for (size_t l = 0; l < d->layers; l++) {
-        int code = pack_layer(d, l, w, err);
-        if (code != ML_OK)
-            return code;
-    }
-    return pack_head(d, w, err);
-}
-
-static const decode_cell *find_cell(const char *name)
-{
-    for (size_t i = 0; i < CELLS; i++)
-        if (strcmp(cells[i].name, name) == 0)
-            return &cells[i];
-    return NULL;
-}
-
-static int check(const ml_decoder_weights *w, ml_error *err)
-{
-    if (find_cell(w->cell) == NULL)
-        return ml_fail(err, ML_ERR_VALUE, "cell: expected rnn, lstm or gru, got '%s'", w->cell);
-    if (w->vocab == 0 || w->embed == 0 || w->hidden == 0 || w->layers == 0)
-        return ml_fail(err, ML_ERR_SHAPE,
-                       "decoder: expected a vocabulary, embedding, hidden size and layers of at "
-                       "least 1, got %zu, %zu, %zu, %zu",
-                       w->vocab, w->embed, w->hidden, w->layers);
-    return ML_OK;
-}
-
-int ml_decoder_new(ml_decoder **decoder, const ml_decoder_weights *w, int int8, ml_error *err)
-{
-    *decoder = NULL;
-    if (check(w, err) != ML_OK)
+    if (ml_decoder_check_room(d, texts, *end - begin, err) != ML_OK)
         return err->code;
-    ml_decoder *d = calloc(1, sizeof *d);
-    if (d == NULL)
+    decode_run *r = calloc(1, d->kind->run_size);
+    if (r == NULL)
         return ml_fail(err, ML_ERR_MEMORY, "decoder: no memory");
-    const size_t lanes = ml_kernels_get()->lanes;
-    *d = (ml_decoder){.cell = find_cell(w->cell),
-                      .vocab = w->vocab,
-                      .embed = w->embed,
-                      .hidden = w->hidden,
-                      .layers = w->layers,
-                      .int8 = int8,
-                      .padded = (w->hidden + lanes - 1) / lanes * lanes};
-    int code = pack(d, w, err);
-    if (code == ML_OK)
-        *decoder = d;
-    else
-        ml_decoder_free(d);
+    r->d = d;
+    r->texts = texts;
+    r->begin = begin;
+    r->end = *end;
+    r->logits = logits;
+    r->writing = writing;
+    r->err = err;
+    r->rows = texts->batch * (writing != NULL ? 1 : ml_smaller(d->kind->block, *end - begin));
+    size_t worth = 1 + d->work * r->rows / THREAD_WORK;
+    r->threads = ml_smaller(ml_smaller(worth, DECODE_THREADS), ml_get_threads());
+    int code = run_in_memory(r);
+    *end = r->end;
+    free(r);
+    return code;
+}
+
+// ---- public -----------------------------------------------------------------------------------
+
+static int check_ids(const ml_decoder *d, const ml_texts *texts, size_t begin, size_t end,
+                     ml_error *err)
+{
+    for (size_t text = 0; text < texts->batch; text++)
+        for (size_t t = begin; t < end; t++) {
+            int64_t id = texts->ids[text * texts->row + t];
+            if (id < 0 || (uint64_t)id >= d->vocab)
+                return ml_fail(err, ML_ERR_INDEX,
+                               "ids[%zu, %zu]: expected 0 to %zu, one of the vocabulary, got %lld; "
+                               "is it another model's tokenizer?",
+                               text, t, d->vocab - 1, (long long)id);
+        }
+    return ML_OK;
+}
+
+int ml_decoder_check_room(const ml_decoder *d, const ml_texts *texts, size_t tokens, ml_error *err)
+{
+    const size_t positions = d->state.positions;
+    if (positions == 0)
+        return ML_OK;
+    const size_t room = ml_smaller(positions, texts->capacity);
+    for (size_t text = 0; text < texts->batch; text++) {
+        int64_t length = texts->lengths[text];
+        if (length < 0 || (uint64_t)length > room)
+            return ml_fail(err, ML_ERR_VALUE, "lengths[%zu]: expected 0 to %zu, got %lld", text,
+                           room, (long long)length);
+        if (tokens > room - (size_t)length)
+            return ml_fail(err, ML_ERR_VALUE,
+                           "text %zu: %zu tokens after %lld are more than there is room for: the "
+                           "model has %zu positions, the states were made for %zu",
+                           text, tokens, (long long)length, positions, texts->capacity);
+    }
+    return ML_OK;
+}
+
+int ml_decoder_read(const ml_decoder *d, const ml_texts *texts, size_t begin, size_t end,
+                    ml_real *logits, ml_error *err)
+{
+    if (check_ids(d, texts, begin, end, err) != ML_OK)
+        return err->code;
+    return run(d, texts, NULL, begin, &end, logits, err);
+}
+
+int ml_decoder_write(const ml_decoder *d, const ml_texts *texts, const ml_writing *writing,
+                     size_t begin, size_t end, size_t *written, ml_error *err)
+{
+    if (check_ids(d, texts, begin - 1, begin, err) != ML_OK)
+        return err->code;
+    // A text that has ended goes on reading it.
+    if (writing->end_id >= 0 && (uint64_t)writing->end_id >= d->vocab)
+        return ml_fail(err, ML_ERR_INDEX,
+                       "end_id: expected 0 to %zu, one of the vocabulary, got %lld; is it another "
+                       "tokenizer's?",
+                       d->vocab - 1, (long long)writing->end_id);
+    size_t last = end - 1;
+    int code = run(d, texts, writing, begin - 1, &last, NULL, err);
+    *written = last + 1;
     return code;
 }

@@ -1,5 +1,5 @@
-// Writing text a token at a time with an embedding, recurrent layers and a linear head: the weights
-// are packed once, and the loop over tokens, sampling included, runs here.
+// Reading and writing text a token at a time: a model's weights are packed once, and the loop over
+// tokens, sampling included, runs here. decode_recurrent.h and decode_transformer.h pack them.
 #ifndef ML_DECODE_H
 #define ML_DECODE_H
 
@@ -13,42 +13,45 @@
 // A model's packed weights. It is not changed by what reads it, so several threads may.
 typedef struct ml_decoder ml_decoder;
 
-// G is 1, 4, 3 for rnn, lstm, gru; gates are in PyTorch's order. Biases may be NULL.
-typedef struct ml_decoder_layer {
-    const ml_real *weight_ih; // (G H, E), above the first layer (G H, H)
-    const ml_real *weight_hh; // (G H, H)
-    const ml_real *bias_ih;   // (G H,)
-    const ml_real *bias_hh;   // (G H,)
-} ml_decoder_layer;
-
-typedef struct ml_decoder_weights {
-    const char *cell; // "rnn" (of tanh), "lstm" or "gru"
-    size_t vocab, embed, hidden, layers;
-    const ml_real *embedding;      // (V, E)
-    const ml_decoder_layer *layer; // (layers,)
-    const ml_real *head;           // (V, H)
-    const ml_real *head_bias;      // (V,) or NULL
-} ml_decoder_weights;
-
-// Copies all weights. int8: every row of a matrix is rounded to 255 levels, which takes a quarter of
-// the memory; biases stay as they are.
-int ml_decoder_new(ml_decoder **decoder, const ml_decoder_weights *weights, int int8,
-                   ml_error *err);
 void ml_decoder_free(ml_decoder *decoder); // NULL is fine
 
+size_t ml_decoder_vocab(const ml_decoder *decoder);
 size_t ml_decoder_bytes(const ml_decoder *decoder); // memory that it takes
 size_t ml_decoder_work(const ml_decoder *decoder);  // multiply-adds of a token
+
+// The most positions that one call of a kernel reads at once, where it reads more than one.
+enum { ML_DECODER_BLOCK = 32 };
+
+// What a model keeps of the texts that it has read. Axis 1 is for the texts, side by side.
+//
+//     recurrent      arrays (layers, batch, hidden): h, and c of an LSTM
+//     transformer    arrays (layers, batch, groups, capacity, size): keys and values, and how many
+//                    positions of each text they hold
+typedef struct ml_decoder_state {
+    size_t arrays;    // 1 or 2
+    size_t dims;      // axes of each of them
+    size_t shape[5];  // 0: the caller's to choose
+    size_t positions; // that the model has; 0: any number
+} ml_decoder_state;
+
+ml_decoder_state ml_decoder_state_of(const ml_decoder *decoder);
 
 // The texts that are read or written, side by side; a text comes out as if it were alone.
 typedef struct ml_texts {
     size_t batch;
-    int64_t *ids;   // (batch, row)
-    size_t row;     // ids from one text to the next
-    ml_real *h, *c; // (layers, batch, hidden), in and out; c: lstm only
+    int64_t *ids;      // (batch, row)
+    size_t row;        // ids from one text to the next
+    ml_real *state[2]; // in and out, as ml_decoder_state says
+    size_t capacity;   // positions that keys and values have room for
+    int64_t *lengths;  // (batch,), in and out: positions that they hold
 } ml_texts;
 
+// ML_ERR_VALUE where texts that go on for so many tokens would need more positions than there are.
+int ml_decoder_check_room(const ml_decoder *decoder, const ml_texts *texts, size_t tokens,
+                          ml_error *err);
+
 // Reads the ids at positions [begin, end). logits (batch, row, V), beside the ids: the scores of what
-// follows each of them; NULL: not wanted. After an error the states are as before.
+// follows each of them; NULL: not wanted. After an error the texts are where they were before.
 int ml_decoder_read(const ml_decoder *decoder, const ml_texts *texts, size_t begin, size_t end,
                     ml_real *logits, ml_error *err);
 

@@ -138,6 +138,20 @@ void ml_matvec_free(ml_matvec *m)
     memset(m, 0, sizeof *m);
 }
 
+void ml_matvec_row(const ml_matvec *m, size_t index, ml_real *row)
+{
+    size_t panel = index / m->width, columns = ml_matvec_units(m, panel), j = index % m->width;
+    size_t before = rows_before(m, panel);
+    if (m->reals != NULL) {
+        for (size_t k = 0; k < m->depth; k++)
+            row[k] = m->reals[before * m->depth + k * columns + j];
+        return;
+    }
+    const int8_t *bytes = m->bytes + before * 2 * pairs(m) + 2 * j;
+    for (size_t k = 0; k < m->depth; k++)
+        row[k] = m->steps[before + j] * (ml_real)bytes[k / 2 * 2 * columns + k % 2];
+}
+
 // ---- the product ------------------------------------------------------------------------------
 
 void ml_matvec_product(const ml_matvec *m, size_t panel, const ml_operand *x, ml_real *sums)

@@ -52,6 +52,9 @@ int8_t ml_int8_level(ml_real x, double step);
 size_t ml_matvec_units(const ml_matvec *m, size_t panel);
 size_t ml_matvec_first(const ml_matvec *m, size_t panel);
 
+// row (depth,) of a matrix of one gate, as it was packed
+void ml_matvec_row(const ml_matvec *m, size_t index, ml_real *row);
+
 // sums (gates, units of the panel) += W x
 void ml_matvec_product(const ml_matvec *m, size_t panel, const ml_operand *x, ml_real *sums);
 

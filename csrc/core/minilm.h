@@ -36,8 +36,12 @@
 // The next token from a row of logits.
 #include "sample.h"
 
-// Writing with a recurrent model: packed weights, and the loop over tokens.
+// Writing: packed weights, and the loop over tokens.
 #include "decode.h"
+
+// The weights of recurrent models and of transformers, to be packed.
+#include "decode_recurrent.h"
+#include "decode_transformer.h"
 
 // The n-gram model that neural models are compared with.
 #include "ngram.h"

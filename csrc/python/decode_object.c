@@ -1,138 +1,9 @@
 // _core.Decoder: a model's weights, packed for writing. It never changes, so any number of threads
 // may use one; what changes, ids and states, is the caller's.
-#include "functions.h"
+#include "decode_object.h"
 
 // Multiply-adds between two looks at Ctrl-C: some milliseconds.
 static const size_t SLICE = (size_t)1 << 26;
-
-typedef struct DecoderObject {
-    PyObject_HEAD
-    ml_decoder *decoder;
-    size_t vocab, hidden, layers, states; // states: 1, or 2 for an LSTM
-} DecoderObject;
-
-// ---- making one -------------------------------------------------------------------------------
-
-enum { LAYER_WEIGHTS = 4 };
-
-// The numbers of an array of this shape, which the list `alive` keeps; a size of 0 takes any, and is
-// set. None gives NULL where that is allowed.
-static int take_weight(PyObject *alive, PyObject *object, const char *name, int ndim, size_t *shape,
-                       int optional, const float **data)
-{
-    *data = NULL;
-    if (optional && object == Py_None)
-        return 0;
-    PyArrayObject *array = ml_as_reals(object, name, ndim == 1 ? "(out,)" : "(out, in)");
-    if (array == NULL)
-        return -1;
-    int code = PyList_Append(alive, (PyObject *)array);
-    Py_DECREF(array);
-    if (code != 0)
-        return -1;
-    if (PyArray_NDIM(array) == ndim)
-        for (int i = 0; i < ndim; i++)
-            if (shape[i] == 0)
-                shape[i] = (size_t)PyArray_DIM(array, i);
-    if (ml_check_array((PyObject *)array, name, ndim, shape, 0) == NULL)
-        return -1;
-    *data = PyArray_DATA(array);
-    return 0;
-}
-
-static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inputs, size_t hidden,
-                      ml_decoder_layer *layer)
-{
-    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    const float **into[] = {&layer->weight_ih, &layer->weight_hh, &layer->bias_ih, &layer->bias_hh};
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != LAYER_WEIGHTS) {
-        PyErr_Format(PyExc_TypeError,
-                     "layers: expected tuples (weight_ih, weight_hh, bias_ih, bias_hh), got %R",
-                     (PyObject *)Py_TYPE(tuple));
-        return -1;
-    }
-    for (int i = 0; i < LAYER_WEIGHTS; i++) {
-        size_t shape[2] = {gates * hidden, i == 0 ? inputs : hidden};
-        if (take_weight(alive, PyTuple_GET_ITEM(tuple, i), names[i], i < 2 ? 2 : 1, shape, i >= 2,
-                        into[i]) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-typedef struct new_call {
-    ml_decoder_weights weights;
-    int int8;
-    ml_decoder *decoder;
-} new_call;
-
-static int run_new(void *ctx, ml_error *err)
-{
-    new_call *call = ctx;
-    return ml_decoder_new(&call->decoder, &call->weights, call->int8, err);
-}
-
-static size_t gates_of(const char *cell)
-{
-    return strcmp(cell, "lstm") == 0 ? 4 : strcmp(cell, "gru") == 0 ? 3 : 1;
-}
-
-// Reads all weights and packs them; `layer` has room for all layers. 0, or -1 with an exception.
-static int pack_all(PyObject *alive, new_call *call, PyObject *const objects[3], PyObject *layers,
-                    ml_decoder_layer *layer)
-{
-    ml_decoder_weights *w = &call->weights;
-    size_t table[2] = {0, 0};
-    w->layers = (size_t)PyTuple_GET_SIZE(layers);
-    w->layer = layer;
-    if (take_weight(alive, objects[0], "embedding", 2, table, 0, &w->embedding) != 0)
-        return -1;
-    w->vocab = table[0];
-    w->embed = table[1];
-    size_t head_shape[2] = {w->vocab, 0}, bias_shape[1] = {w->vocab};
-    if (take_weight(alive, objects[1], "head", 2, head_shape, 0, &w->head) != 0 ||
-        take_weight(alive, objects[2], "head_bias", 1, bias_shape, 1, &w->head_bias) != 0)
-        return -1;
-    w->hidden = head_shape[1];
-    for (size_t l = 0; l < w->layers; l++)
-        if (take_layer(alive, PyTuple_GET_ITEM(layers, (Py_ssize_t)l), gates_of(w->cell),
-                       l == 0 ? w->embed : w->hidden, w->hidden, &layer[l]) != 0)
-            return -1;
-    ml_error err;
-    return ml_without_gil(run_new, call, &err) == ML_OK ? 0 : ml_raise(&err);
-}
-
-static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *objects[3], *layers; // embedding, head, head_bias
-    new_call call = {0};
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "sOO!OO|p:Decoder",
-            ML_NAMES("cell", "embedding", "layers", "head", "head_bias", "int8"),
-            &call.weights.cell, &objects[0], &PyTuple_Type, &layers, &objects[1], &objects[2],
-            &call.int8))
-        return NULL;
-    DecoderObject *self = NULL;
-    PyObject *alive = PyList_New(0);
-    ml_decoder_layer *layer = PyMem_Calloc((size_t)PyTuple_GET_SIZE(layers), sizeof *layer);
-    if (layer == NULL)
-        PyErr_NoMemory();
-    if (alive != NULL && layer != NULL && pack_all(alive, &call, objects, layers, layer) == 0) {
-        self = (DecoderObject *)type->tp_alloc(type, 0);
-        if (self == NULL) {
-            ml_decoder_free(call.decoder);
-        } else {
-            self->decoder = call.decoder;
-            self->vocab = call.weights.vocab;
-            self->hidden = call.weights.hidden;
-            self->layers = call.weights.layers;
-            self->states = strcmp(call.weights.cell, "lstm") == 0 ? 2 : 1;
-        }
-    }
-    PyMem_Free(layer);
-    Py_XDECREF(alive);
-    return (PyObject *)self;
-}
 
 static void decoder_dealloc(DecoderObject *self)
 {
@@ -143,6 +14,61 @@ static void decoder_dealloc(DecoderObject *self)
 }
 
 // ---- ids and states ---------------------------------------------------------------------------
+
+enum { CAPACITY_AXIS = 3 }; // of keys and values
+
+// A transformer's positions of each text; -1 with an exception.
+static int open_lengths(PyObject *lengths, ml_texts *texts)
+{
+    if (!PyArray_Check(lengths) || PyArray_TYPE((PyArrayObject *)lengths) != NPY_INT64 ||
+        PyArray_NDIM((PyArrayObject *)lengths) != 2 ||
+        PyArray_DIM((PyArrayObject *)lengths, 0) != 1 ||
+        (size_t)PyArray_DIM((PyArrayObject *)lengths, 1) != texts->batch ||
+        !PyArray_ISCARRAY((PyArrayObject *)lengths)) {
+        PyErr_Format(PyExc_TypeError,
+                     "lengths: expected int64 (1, batch=%zu), contiguous and writable: it is used "
+                     "in place",
+                     texts->batch);
+        return -1;
+    }
+    texts->lengths = PyArray_DATA((PyArrayObject *)lengths);
+    return 0;
+}
+
+// The shape of the states of so many texts.
+static ml_decoder_state state_shape(const DecoderObject *self, size_t batch, size_t capacity)
+{
+    ml_decoder_state state = ml_decoder_state_of(self->decoder);
+    state.shape[1] = batch;
+    if (state.positions > 0)
+        state.shape[CAPACITY_AXIS] = capacity;
+    return state;
+}
+
+static int open_states(const DecoderObject *self, PyObject *states, ml_texts *texts)
+{
+    ml_decoder_state state = state_shape(self, texts->batch, 0);
+    const size_t count = state.arrays + (state.positions > 0);
+    if (!PyTuple_Check(states) || (size_t)PyTuple_GET_SIZE(states) != count) {
+        PyErr_Format(PyExc_TypeError, "states: expected a tuple of %zu, got %R", count, states);
+        return -1;
+    }
+    PyObject *first = PyTuple_GET_ITEM(states, 0);
+    if (state.positions > 0 && PyArray_Check(first) &&
+        PyArray_NDIM((PyArrayObject *)first) > CAPACITY_AXIS)
+        texts->capacity = (size_t)PyArray_DIM((PyArrayObject *)first, CAPACITY_AXIS);
+    state = state_shape(self, texts->batch, texts->capacity);
+    static const char *const names[2][2] = {{"h", "c"}, {"keys", "values"}};
+    for (size_t i = 0; i < state.arrays; i++) {
+        PyArrayObject *array =
+            ml_check_array(PyTuple_GET_ITEM(states, (Py_ssize_t)i), names[state.positions > 0][i],
+                           (int)state.dims, state.shape, 1);
+        if (array == NULL)
+            return -1;
+        texts->state[i] = PyArray_DATA(array);
+    }
+    return state.positions > 0 ? open_lengths(PyTuple_GET_ITEM(states, 2), texts) : 0;
+}
 
 // Points `texts` to the caller's arrays, which are used in place. Borrows; -1 with an exception.
 static int open_texts(const DecoderObject *self, PyObject *ids, PyObject *states, ml_texts *texts)
@@ -157,28 +83,21 @@ static int open_texts(const DecoderObject *self, PyObject *ids, PyObject *states
     texts->batch = (size_t)PyArray_DIM((PyArrayObject *)ids, 0);
     texts->row = (size_t)PyArray_DIM((PyArrayObject *)ids, 1);
     texts->ids = PyArray_DATA((PyArrayObject *)ids);
-    if (!PyTuple_Check(states) || (size_t)PyTuple_GET_SIZE(states) != self->states) {
-        PyErr_Format(PyExc_TypeError, "states: expected a tuple of %zu, got %R", self->states,
-                     states);
-        return -1;
-    }
-    const size_t shape[3] = {self->layers, texts->batch, self->hidden};
-    float **into[] = {&texts->h, &texts->c};
-    static const char *const names[] = {"h", "c"};
-    for (size_t i = 0; i < self->states; i++) {
-        PyArrayObject *state =
-            ml_check_array(PyTuple_GET_ITEM(states, (Py_ssize_t)i), names[i], 3, shape, 1);
-        if (state == NULL)
-            return -1;
-        *into[i] = PyArray_DATA(state);
-    }
-    return 0;
+    return open_states(self, states, texts);
 }
 
-// Tokens of a slice.
-static size_t slice_of(const DecoderObject *self, const ml_texts *texts)
+// Tokens of a slice, at least so many.
+static size_t slice_of(const DecoderObject *self, const ml_texts *texts, size_t least)
 {
-    return 1 + SLICE / (1 + ml_decoder_work(self->decoder) * texts->batch);
+    size_t tokens = SLICE / (1 + ml_decoder_work(self->decoder) * texts->batch);
+    return tokens > least ? tokens : least;
+}
+
+// Refuses before the first slice what a later one would have no room for; -1 with an exception.
+static int check_room(const DecoderObject *self, const ml_texts *texts, size_t tokens)
+{
+    ml_error err;
+    return ml_decoder_check_room(self->decoder, texts, tokens, &err) == ML_OK ? 0 : ml_raise(&err);
 }
 
 typedef struct slice {
@@ -199,18 +118,17 @@ static int run_slice(int (*kernel)(void *ctx, ml_error *err), slice *s)
 
 // ---- reading ----------------------------------------------------------------------------------
 
-PyDoc_STRVAR(read_doc,
-             "read($self, ids, states, logits=True)\n--\n\n"
-             "Read texts, going on from their states.\n\n"
-             "Parameters\n----------\n"
-             "ids : ndarray\n    Int64 (batch, time).\n"
-             "states : tuple of ndarray\n"
-             "    (h,), or (h, c) of an LSTM: float32 (layers, batch, hidden), changed in place.\n"
-             "logits : bool\n    Whether they are wanted.\n\n"
-             "Returns\n-------\n"
-             "ndarray or None\n    Logits (batch, time, vocab).\n\n"
-             "Raises\n------\n"
-             "IndexError\n    For an id outside the vocabulary.\n");
+PyDoc_STRVAR(read_doc, "read($self, ids, states, logits=True)\n--\n\n"
+                       "Read texts, going on from their states.\n\n"
+                       "Parameters\n----------\n"
+                       "ids : ndarray\n    Int64 (batch, time).\n"
+                       "states : tuple of ndarray\n    As from `states`, changed in place.\n"
+                       "logits : bool\n    Whether they are wanted.\n\n"
+                       "Returns\n-------\n"
+                       "ndarray or None\n    Logits (batch, time, vocab).\n\n"
+                       "Raises\n------\n"
+                       "IndexError\n    For an id outside the vocabulary.\n"
+                       "ValueError\n    If a transformer has no room for so many tokens.\n");
 
 static int read_slice(void *ctx, ml_error *err)
 {
@@ -225,17 +143,18 @@ static PyObject *decoder_read(DecoderObject *self, PyObject *args, PyObject *kwa
     slice s = {.decoder = self->decoder};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:read", ML_NAMES("ids", "states", "logits"),
                                      &ids, &states, &wanted) ||
-        open_texts(self, ids, states, &s.texts) != 0)
+        open_texts(self, ids, states, &s.texts) != 0 ||
+        check_room(self, &s.texts, s.texts.row) != 0)
         return NULL;
     PyArrayObject *logits = NULL;
     if (wanted) {
-        const size_t shape[3] = {s.texts.batch, s.texts.row, self->vocab};
+        const size_t shape[3] = {s.texts.batch, s.texts.row, ml_decoder_vocab(self->decoder)};
         logits = ml_new_reals(3, shape);
         if (logits == NULL)
             return NULL;
         s.logits = PyArray_DATA(logits);
     }
-    const size_t length = slice_of(self, &s.texts);
+    const size_t length = slice_of(self, &s.texts, ML_DECODER_BLOCK);
     for (; s.begin < s.texts.row; s.begin = s.end) {
         s.end = s.texts.row - s.begin > length ? s.begin + length : s.texts.row;
         if (run_slice(read_slice, &s) != 0) {
@@ -284,12 +203,13 @@ static int check_range(const slice *s, Py_ssize_t begin, Py_ssize_t end)
 // Ids that are never written, checked; the array is kept alive by the caller.
 static int open_suppressed(const DecoderObject *self, PyArrayObject *ids, ml_writing *writing)
 {
+    const size_t vocab = ml_decoder_vocab(self->decoder);
     writing->suppressed = PyArray_DATA(ids);
     writing->suppressions = (size_t)PyArray_SIZE(ids);
     for (size_t i = 0; i < writing->suppressions; i++)
-        if (writing->suppressed[i] < 0 || (size_t)writing->suppressed[i] >= self->vocab) {
-            PyErr_Format(PyExc_IndexError, "suppressed: expected ids 0 to %zu, got %lld",
-                         self->vocab - 1, (long long)writing->suppressed[i]);
+        if (writing->suppressed[i] < 0 || (size_t)writing->suppressed[i] >= vocab) {
+            PyErr_Format(PyExc_IndexError, "suppressed: expected ids 0 to %zu, got %lld", vocab - 1,
+                         (long long)writing->suppressed[i]);
             return -1;
         }
     return 0;
@@ -313,7 +233,7 @@ static int open_ended(const slice *s, PyObject *ended, ml_writing *writing)
 // Writes slice by slice; returns where it stopped, or -1 with an exception.
 static Py_ssize_t write_all(const DecoderObject *self, slice *s, size_t begin, size_t end)
 {
-    const size_t length = slice_of(self, &s->texts);
+    const size_t length = slice_of(self, &s->texts, 1);
     for (s->begin = begin; s->begin < end; s->begin = s->end) {
         s->end = end - s->begin > length ? s->begin + length : end;
         if (run_slice(write_slice, s) != 0)
@@ -340,6 +260,7 @@ static PyObject *decoder_write(DecoderObject *self, PyObject *args, PyObject *kw
             &ids, &states, &begin, &end, &w->sampler.temperature, &top_k, &w->sampler.top_p,
             ml_to_word, &w->seed, ml_to_word, &w->offset, &suppressed, &end_id, &ended) ||
         open_texts(self, ids, states, &s.texts) != 0 || check_range(&s, begin, end) != 0 ||
+        check_room(self, &s.texts, (size_t)(end - begin)) != 0 ||
         ml_set_top_k(&w->sampler, top_k) != 0)
         return NULL;
     w->end_id = end_id;
@@ -351,6 +272,62 @@ static PyObject *decoder_write(DecoderObject *self, PyObject *args, PyObject *kw
         written = write_all(self, &s, (size_t)begin, (size_t)end);
     Py_XDECREF(never);
     return written >= 0 ? PyLong_FromSsize_t(written) : NULL;
+}
+
+// ---- new states -------------------------------------------------------------------------------
+
+PyDoc_STRVAR(
+    states_doc,
+    "states($self, batch, capacity=None)\n--\n\n"
+    "Return the states of texts that have not begun, the texts on axis 1.\n\n"
+    "Parameters\n----------\n"
+    "batch : int\n    Texts side by side.\n"
+    "capacity : int or None\n"
+    "    Positions that a transformer's states have room for; None: all that it has.\n\n"
+    "Returns\n-------\n"
+    "tuple of ndarray\n"
+    "    Zeros. Recurrent: (h,), or (h, c) of an LSTM, float32 (layers, batch, hidden).\n"
+    "    Transformer: (keys, values, lengths), float32 (layers, batch, kv_heads, capacity,\n"
+    "    head_size) twice, and int64 (1, batch): how many positions are filled.\n");
+
+static PyObject *new_zeros(int dims, const size_t *shape, int type)
+{
+    npy_intp sizes[ML_MAX_DIMS];
+    for (int i = 0; i < dims; i++)
+        sizes[i] = (npy_intp)shape[i];
+    return PyArray_ZEROS(dims, sizes, type, 0);
+}
+
+static PyObject *decoder_states(DecoderObject *self, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t batch;
+    PyObject *capacity = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n|O:states", ML_NAMES("batch", "capacity"),
+                                     &batch, &capacity))
+        return NULL;
+    size_t positions = ml_decoder_state_of(self->decoder).positions;
+    if (capacity != Py_None) {
+        Py_ssize_t asked = PyNumber_AsSsize_t(capacity, PyExc_OverflowError);
+        if (asked == -1 && PyErr_Occurred())
+            return NULL;
+        positions = asked < 0 ? 0 : (size_t)asked;
+    }
+    if (batch < 0) {
+        PyErr_Format(PyExc_ValueError, "batch: expected at least 0, got %zd", batch);
+        return NULL;
+    }
+    const ml_decoder_state state = state_shape(self, (size_t)batch, positions);
+    const size_t count = state.arrays + (state.positions > 0), lengths[2] = {1, (size_t)batch};
+    PyObject *states = PyTuple_New((Py_ssize_t)count);
+    for (size_t i = 0; states != NULL && i < count; i++) {
+        PyObject *array = i < state.arrays ? new_zeros((int)state.dims, state.shape, NPY_FLOAT32)
+                                           : new_zeros(2, lengths, NPY_INT64);
+        if (array == NULL)
+            Py_CLEAR(states);
+        else
+            PyTuple_SET_ITEM(states, (Py_ssize_t)i, array);
+    }
+    return states;
 }
 
 // ---- the type ---------------------------------------------------------------------------------
@@ -367,18 +344,12 @@ static PyObject *get_work(DecoderObject *self, void *unused)
     return PyLong_FromSize_t(ml_decoder_work(self->decoder));
 }
 
-static PyObject *get_state_shape(DecoderObject *self, void *unused)
-{
-    (void)unused;
-    return Py_BuildValue("(nnn)", (Py_ssize_t)self->states, (Py_ssize_t)self->layers,
-                         (Py_ssize_t)self->hidden);
-}
-
 PyDoc_STRVAR(
     decoder_doc,
     "Decoder(cell, embedding, layers, head, head_bias, int8=False)\n--\n\n"
-    "The weights of a recurrent language model, packed for writing a token at a time. They "
-    "are\ncopied: what happens to the arrays later changes nothing.\n\n"
+    "The weights of a language model, packed for writing a token at a time. They are copied:\n"
+    "what happens to the arrays later changes nothing. This makes one of a recurrent model,\n"
+    "`Decoder.transformer` one of GPT-2 or Llama.\n\n"
     "Parameters\n----------\n"
     "cell : {'rnn', 'lstm', 'gru'}\n"
     "embedding : ndarray\n    Float32 (vocab, embed).\n"
@@ -392,19 +363,22 @@ PyDoc_STRVAR(
 static PyMethodDef methods[] = {
     {"read", (PyCFunction)(void (*)(void))decoder_read, METH_VARARGS | METH_KEYWORDS, read_doc},
     {"write", (PyCFunction)(void (*)(void))decoder_write, METH_VARARGS | METH_KEYWORDS, write_doc},
+    {"states", (PyCFunction)(void (*)(void))decoder_states, METH_VARARGS | METH_KEYWORDS,
+     states_doc},
+    {"transformer", (PyCFunction)(void (*)(void))ml_decoder_transformer,
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS, ml_decoder_transformer_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef members[] = {
     {"nbytes", (getter)get_nbytes, NULL, "Memory that the packed weights take, in bytes.", NULL},
     {"work", (getter)get_work, NULL, "Multiply-adds of a token.", NULL},
-    {"state_shape", (getter)get_state_shape, NULL, "Number of states, layers, hidden units.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, decoder_new}, {Py_tp_dealloc, decoder_dealloc}, {Py_tp_methods, methods},
-    {Py_tp_getset, members},  {Py_tp_doc, (void *)decoder_doc}, {0, NULL},
+    {Py_tp_new, ml_decoder_recurrent}, {Py_tp_dealloc, decoder_dealloc}, {Py_tp_methods, methods},
+    {Py_tp_getset, members},           {Py_tp_doc, (void *)decoder_doc}, {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -1,5 +1,5 @@
 // The kernels that write tokens, on every instruction set of this machine, and the decoder's errors.
-#include "decode.h"
+#include "decode_recurrent.h"
 
 #include <stdlib.h>
 
@@ -91,7 +91,7 @@ static void check_levels(const ml_kernels *kernels)
     const ml_real some[7] = {0, 1, -1, 1.5f, -3, 0.5f / ML_LEVELS, -1.49f / ML_LEVELS};
     const int16_t expected[7] = {0, 2048, -2048, 2048, -2048, 1, -1};
     int16_t got[7];
-    kernels->to_levels(7, some, ML_LEVELS, got);
+    kernels->to_levels(7, some, ML_LEVELS, ML_LEVELS, got);
     CHECK(memcmp(got, expected, sizeof got) == 0);
 }
 
@@ -168,8 +168,8 @@ enum { V = 11, E = 3, H = 5, L = 2, BATCH = 2, TIME = 8 };
 typedef struct model {
     ml_real embedding[V * E], weight_ih[L][4 * H * H], weight_hh[L][4 * H * H], head[V * H];
     ml_real bias[V];
-    ml_decoder_layer layer[L];
-    ml_decoder_weights weights;
+    ml_recurrent_weights layer[L];
+    ml_recurrent_model weights;
 } model;
 
 static void fill(model *m)
@@ -184,9 +184,9 @@ static void fill(model *m)
             m->weight_ih[l][i] = number(i + 1000 * l + 200);
             m->weight_hh[l][i] = number(i + 1000 * l + 600);
         }
-        m->layer[l] = (ml_decoder_layer){m->weight_ih[l], m->weight_hh[l], NULL, NULL};
+        m->layer[l] = (ml_recurrent_weights){m->weight_ih[l], m->weight_hh[l], NULL, NULL};
     }
-    m->weights = (ml_decoder_weights){.cell = "lstm",
+    m->weights = (ml_recurrent_model){.cell = "lstm",
                                       .vocab = V,
                                       .embed = E,
                                       .hidden = H,
@@ -204,10 +204,10 @@ static void test_an_error_leaves_the_states(void)
     m.bias[4] = (ml_real)NAN;
     ml_error err = {0};
     ml_decoder *decoder = NULL;
-    CHECK(ml_decoder_new(&decoder, &m.weights, 0, &err) == ML_OK);
+    CHECK(ml_recurrent_decoder_new(&decoder, &m.weights, 0, &err) == ML_OK);
     int64_t ids[BATCH * TIME] = {0};
     ml_real h[L * BATCH * H] = {0}, c[L * BATCH * H] = {0}, zero[L * BATCH * H] = {0};
-    ml_texts texts = {BATCH, ids, TIME, h, c};
+    ml_texts texts = {BATCH, ids, TIME, {h, c}};
     ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
     size_t written = 0;
     CHECK(ml_decoder_write(decoder, &texts, &writing, 1, TIME, &written, &err) == ML_ERR_VALUE);
@@ -226,11 +226,11 @@ static void test_texts_end(void)
     m.bias[3] = 100; // always drawn
     ml_error err = {0};
     ml_decoder *decoder = NULL;
-    CHECK(ml_decoder_new(&decoder, &m.weights, 1, &err) == ML_OK);
+    CHECK(ml_recurrent_decoder_new(&decoder, &m.weights, 1, &err) == ML_OK);
     int64_t ids[BATCH * TIME] = {0};
     ml_real h[L * BATCH * H] = {0}, c[L * BATCH * H] = {0};
     unsigned char ended[BATCH] = {0, 1};
-    ml_texts texts = {BATCH, ids, TIME, h, c};
+    ml_texts texts = {BATCH, ids, TIME, {h, c}};
     ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = 3, .ended = ended};
     size_t written = 0;
     CHECK(ml_decoder_write(decoder, &texts, &writing, 1, TIME, &written, &err) == ML_OK);
@@ -251,18 +251,18 @@ static void test_any_number_of_threads(void)
     const size_t threads[4] = {1, 2, 3, 8};
     for (size_t i = 0; i < 4 * UNITS * UNITS; i++)
         weights[i] = number(i) / 3;
-    const ml_decoder_layer layer[2] = {{weights, weights, NULL, NULL},
-                                       {weights, weights, NULL, NULL}};
-    const ml_decoder_weights w = {"lstm", TOKENS, UNITS, UNITS, 2, weights, layer, weights, NULL};
+    const ml_recurrent_weights layer[2] = {{weights, weights, NULL, NULL},
+                                           {weights, weights, NULL, NULL}};
+    const ml_recurrent_model w = {"lstm", TOKENS, UNITS, UNITS, 2, weights, layer, weights, NULL};
     for (int int8 = 0; int8 <= 1; int8++) {
         ml_error err = {0};
         ml_decoder *decoder = NULL;
-        CHECK(ml_decoder_new(&decoder, &w, int8, &err) == ML_OK);
+        CHECK(ml_recurrent_decoder_new(&decoder, &w, int8, &err) == ML_OK);
         memset(ids, 0, sizeof ids);
         memset(h, 0, sizeof h);
         memset(c, 0, sizeof c);
         for (size_t i = 0; i < 4; i++) {
-            const ml_texts texts = {TEXTS, ids[i], LENGTH, h[i], c[i]};
+            const ml_texts texts = {TEXTS, ids[i], LENGTH, {h[i], c[i]}};
             const ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
             size_t written = 0;
             CHECK(ml_set_threads(threads[i], &err) == ML_OK);

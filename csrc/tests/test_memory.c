@@ -166,17 +166,17 @@ static int write_text(void *ctx, ml_error *err)
 {
     enum { V = 9, E = 3, H = 4 };
     static const ml_real weights[3 * H * H + V * H];
-    const ml_decoder_layer layer[2] = {{weights, weights, weights, NULL},
+    const ml_recurrent_weights layer[2] = {{weights, weights, weights, NULL},
                                        {weights, weights, NULL, weights}};
-    const ml_decoder_weights model = {"gru", V, E, H, 2, weights, layer, weights, weights};
+    const ml_recurrent_model model = {"gru", V, E, H, 2, weights, layer, weights, weights};
     int64_t ids[2 * 5] = {0};
     ml_real h[2 * 2 * H] = {0};
-    const ml_texts texts = {2, ids, 5, h, NULL};
+    const ml_texts texts = {2, ids, 5, {h}};
     const ml_writing writing = {.sampler = {.temperature = 1, .top_k = 3, .top_p = 1},
                                 .end_id = -1};
     size_t written;
     ml_decoder *decoder = NULL;
-    int code = ml_decoder_new(&decoder, &model, *(int *)ctx, err);
+    int code = ml_recurrent_decoder_new(&decoder, &model, *(int *)ctx, err);
     if (code == ML_OK)
         code = ml_decoder_write(decoder, &texts, &writing, 1, 5, &written, err);
     ml_decoder_free(decoder);

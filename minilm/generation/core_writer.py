@@ -55,7 +55,8 @@ def write_in_core(
     rows[:, :start] = np.where(prompt.ids == PADDING, 0, prompt.ids)
     if new_tokens == 0:
         return rows[:, start:]
-    states = states_before_last(model, decoder, prompt)
+    # The last token that is written is not read.
+    states = states_before_last(model, decoder, prompt, last - 1)
     ended = np.zeros(len(prompt), np.uint8)
 
     def write(begin: int, end: int) -> int:

@@ -259,6 +259,9 @@ class _Job:
         )
         if asks_for_more or not isinstance(self.model, LanguageModel):
             return None
+        longest = self.model.max_length
+        if longest is not None and self.prompt.ids.shape[1] + self.new_tokens - 1 > longest:
+            return None  # all that the model sees will move with every token
         return self.model._decoder()
 
 

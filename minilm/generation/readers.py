@@ -52,7 +52,7 @@ def reader_of(model: Any, use_cache: bool = True) -> Reader:
     if not use_cache:
         return HistoryReader(model)
     decoder = model._decoder() if isinstance(model, LanguageModel) else None
-    if decoder is not None:
+    if decoder is not None and model.max_length is None:
         return DecoderReader(model, decoder)
     if "past_key_values" in inspect.signature(model.forward).parameters:
         return CacheReader(model)
@@ -206,25 +206,32 @@ class DecoderReader:
 
 
 def states_before_last(
-    model: Any, decoder: _core.Decoder, prompt: Prompt
+    model: LanguageModel, decoder: _core.Decoder, prompt: Prompt, capacity: int | None = None
 ) -> tuple[np.ndarray, ...]:
     """Return the states of a decoder that has read prompts up to their last token.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Whose weights the decoder has.
+    decoder : _core.Decoder
+        Packed weights.
+    prompt : Prompt
+        What to read.
+    capacity : int, optional
+        How many tokens will be read in all; see :func:`minilm.models.decoding.zero_states`.
 
     Returns
     -------
     tuple of ndarray
-        Each ``(layers, batch, hidden)``.
+        With the texts on axis 1.
     """
-    states = zero_states(decoder, len(prompt))
+    states = zero_states(decoder, len(prompt), capacity)
     for places, ids in by_length([row[row != PADDING][:-1] for row in prompt.ids]):
         if ids.shape[1] == 0:
             continue
-        if ids.shape[1] > SHORT_PROMPT:
-            _, state = read_on(model, ids, None)
-            parts = tuple(part.numpy() for part in model._decoder_state(state))
-        else:
-            parts = zero_states(decoder, len(places))
-            decoder.read(ids, parts, logits=False)
+        parts = zero_states(decoder, len(places), capacity)
+        model._read_prompt(decoder, np.array(ids, np.int64, order="C"), parts)
         for whole, part in zip(states, parts, strict=True):
             whole[:, places] = part
     return states

@@ -19,7 +19,7 @@ from minilm.models.ngram import NGramModel
 from minilm.models.output import CausalLMOutput, SequenceClassifierOutput
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.pretrained_config import PretrainedConfig
-from minilm.models.quantized import QuantizedRNNModel
+from minilm.models.quantized import QuantizedCausalLM, QuantizedRNNModel
 from minilm.models.reading import window_loss
 from minilm.models.rnn import RNNModel
 
@@ -46,6 +46,7 @@ __all__ = [
     "NGramModel",
     "PretrainedConfig",
     "PretrainedModel",
+    "QuantizedCausalLM",
     "QuantizedRNNModel",
     "RNNModel",
     "SequenceClassifierOutput",

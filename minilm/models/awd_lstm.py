@@ -13,13 +13,7 @@ import minilm.nn.functional as F
 from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
 from minilm.models.checks import not_negative, positive, share
-from minilm.models.decoding import (
-    DecoderWeights,
-    awd_lstm_weights,
-    decoder_of,
-    pack,
-    padded,
-)
+from minilm.models.decoding import decoder_of, pack, pack_awd_lstm, padded
 from minilm.models.output import CausalLMOutput, with_loss
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import INIT_RANGE
@@ -317,8 +311,8 @@ class AWDLSTM(LanguageModel):
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None
 
-    def _decoder_weights(self) -> DecoderWeights:
-        return awd_lstm_weights(self)
+    def _pack(self, int8: bool) -> _core.Decoder:
+        return pack_awd_lstm(self, int8)
 
     def _decoder_state(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         width = max(part.shape[-1] for part in state)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minilm import _core
+from minilm.models.decoding import SHORT_PROMPT
 from minilm.models.pretrained import PretrainedModel
 from minilm.tensor import Tensor, as_tensor
 
@@ -131,6 +134,21 @@ class LanguageModel(PretrainedModel):
     def _decoder(self) -> _core.Decoder | None:
         """Return the weights as they are now, packed for writing in the core, if they can be."""
         return None
+
+    def _pack(self, int8: bool) -> _core.Decoder:
+        """Pack the weights for writing; only of a model that gives a decoder."""
+        raise NotImplementedError
+
+    def _read_prompt(
+        self, decoder: _core.Decoder, ids: np.ndarray, states: tuple[np.ndarray, ...]
+    ) -> None:
+        """Bring new states of a decoder to where ids ``(batch, time)`` have been read."""
+        if ids.shape[1] <= SHORT_PROMPT:
+            decoder.read(ids, states, logits=False)
+            return
+        _, state = read_on(self, ids, None)
+        for ours, part in zip(states, self._decoder_state(state), strict=True):
+            ours[...] = part.numpy()
 
     def _decoder_state(self, state: Any) -> tuple[Tensor, ...]:
         """Return a state of `forward_with_state` as the decoder goes on from it."""

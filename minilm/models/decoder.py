@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 import minilm.nn.functional as F
-from minilm import nn
+from minilm import _core, nn
 from minilm.models.base import LanguageModel
 from minilm.models.cache import DynamicCache
+from minilm.models.decoding import SHORT_PROMPT, decoder_of, pack
 from minilm.models.inputs import checked_ids, checked_mask, positions_of
 from minilm.models.output import BaseModelOutput, CausalLMOutput, asked, causal_lm_loss
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.pretrained_config import PretrainedConfig
+from minilm.models.quantized import QuantizedCausalLM
 from minilm.tensor import Tensor
 
 
@@ -119,6 +121,7 @@ class CausalLM(LanguageModel):
     """
 
     decoder_class: ClassVar[type[Decoder]]
+    parts: ClassVar[frozenset[type[nn.Module]]]  # the types of all modules below the head
     config: PretrainedConfig
 
     def __init__(self, config: PretrainedConfig) -> None:
@@ -217,3 +220,62 @@ class CausalLM(LanguageModel):
             hidden_states=output.hidden_states,
             attentions=output.attentions,
         )
+
+    # --- writing in the core ---
+
+    def quantize(self) -> QuantizedCausalLM:
+        """Return the model in int8: weights take about a quarter of the memory.
+
+        It computes logits, is evaluated and writes, several times as fast, but does not learn;
+        this model stays as it is. To keep it, save this one.
+
+        Returns
+        -------
+        QuantizedCausalLM
+
+        Raises
+        ------
+        TypeError
+            If the model computes something of its own: a subclass with another ``forward``, or
+            one whose parts were replaced by others.
+        ValueError
+            If a weight is not finite, or a matrix has more than 8192 columns.
+
+        Examples
+        --------
+        >>> model = GPT2LMHeadModel(GPT2Config.from_preset("gpt-nano", vocab_size=65))
+        >>> model.quantize().generate([1, 2, 3], max_new_tokens=4, seed=0).shape
+        (7,)
+        """
+        if not self._is_plain():
+            raise TypeError(
+                f"quantize() knows the parts that {type(self).__name__} is made of; this model has "
+                "others, or a forward of its own"
+            )
+        return QuantizedCausalLM(pack(self, int8=True), self.model_type, self.config)
+
+    def _decoder(self) -> _core.Decoder | None:
+        return decoder_of(self) if self._is_plain() else None
+
+    def _is_plain(self) -> bool:
+        """Tell whether the model computes what the class says, and nothing of a user's own."""
+        return (
+            type(self).forward is CausalLM.forward
+            and all(type(module) in self.parts for module in self.base_model.modules())
+            and type(self.lm_head) is nn.Linear
+        )
+
+    def _read_prompt(
+        self, decoder: _core.Decoder, ids: np.ndarray, states: tuple[np.ndarray, ...]
+    ) -> None:
+        if ids.shape[1] <= SHORT_PROMPT:
+            super()._read_prompt(decoder, ids, states)
+            return
+        keys, values, lengths = states
+        cache = self.base_model(ids, use_cache=True).past_key_values
+        assert cache is not None  # which was asked for
+        time = ids.shape[1]
+        for layer, (key, value) in enumerate(cache.layers):
+            keys[layer, :, :, :time] = key.numpy()
+            values[layer, :, :, :time] = value.numpy()
+        lengths[:] = time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,19 +11,20 @@ from minilm import _core, nn
 
 if TYPE_CHECKING:
     from minilm.models.awd_lstm import AWDLSTM
+    from minilm.models.base import LanguageModel
     from minilm.models.rnn import RNNModel
 
-DecoderWeights: TypeAlias = tuple[str, Any, tuple[tuple[Any, ...], ...], Any, Any]
-"""Cell, embedding, the weights of each layer, head and its bias: what `_core.Decoder` takes."""
+# A prompt of more tokens is read by the forward pass, whose products take many tokens at once.
+SHORT_PROMPT = 32
 
 CELLS = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
 
 # Beside the models, not in them: a model that has written can still be copied and saved. Each with
 # the fingerprint of the weights that were packed.
-_kept: WeakKeyDictionary[RNNModel | AWDLSTM, tuple[int, _core.Decoder]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[LanguageModel, tuple[int, _core.Decoder]] = WeakKeyDictionary()
 
 
-def decoder_of(model: RNNModel | AWDLSTM) -> _core.Decoder:
+def decoder_of(model: LanguageModel) -> _core.Decoder:
     """Return a model's packed weights, as they are now.
 
     They are kept, at the cost of as much memory again, until the model is gone, and packed again
@@ -32,7 +33,7 @@ def decoder_of(model: RNNModel | AWDLSTM) -> _core.Decoder:
 
     Parameters
     ----------
-    model : RNNModel or AWDLSTM
+    model : LanguageModel
         One whose parts are those that its class makes.
     """
     arrays = [np.ascontiguousarray(p.detach().numpy()) for p in model.parameters()]
@@ -44,13 +45,13 @@ def decoder_of(model: RNNModel | AWDLSTM) -> _core.Decoder:
     return decoder
 
 
-def pack(model: RNNModel | AWDLSTM, int8: bool = False) -> _core.Decoder:
-    """Pack the weights of an embedding, recurrent layers and a linear head, once."""
-    return _core.Decoder(*model._decoder_weights(), int8=int8)
+def pack(model: LanguageModel, int8: bool = False) -> _core.Decoder:
+    """Pack the weights of a model that knows how, once."""
+    return model._pack(int8)
 
 
-def rnn_weights(model: RNNModel) -> DecoderWeights:
-    """Return the weights of a model as the decoder takes them."""
+def pack_rnn(model: RNNModel, int8: bool) -> _core.Decoder:
+    """Pack the weights of an embedding, recurrent layers and a linear head."""
     layers = tuple(
         tuple(
             _array(model.rnn._parameters.get(f"{name}_l{layer}"))
@@ -58,17 +59,18 @@ def rnn_weights(model: RNNModel) -> DecoderWeights:
         )
         for layer in range(model.rnn.num_layers)
     )
-    return (
+    return _core.Decoder(
         CELLS[type(model.rnn)],
         _array(model.embedding.weight),
         layers,
         _array(model.fc.weight),
         _array(model.fc.bias),
+        int8=int8,
     )
 
 
-def awd_lstm_weights(model: AWDLSTM) -> DecoderWeights:
-    """Return the weights of a model whose layers may differ in width, as the decoder takes them.
+def pack_awd_lstm(model: AWDLSTM, int8: bool) -> _core.Decoder:
+    """Pack the weights of a model whose layers may differ in width.
 
     The decoder's layers are all as wide as the widest. Units that are put in have weights and
     biases of 0, so their g is tanh(0) = 0, and their states stay 0.
@@ -77,12 +79,13 @@ def awd_lstm_weights(model: AWDLSTM) -> DecoderWeights:
     width = max(lstm.hidden_size for lstm in lstms)
     inputs = [lstms[0].input_size, *[width] * (len(lstms) - 1)]
     head = _array(model.fc.weight)
-    return (
+    return _core.Decoder(
         "lstm",
         _array(model.embedding.module.weight),
         tuple(_widened(lstm, size, width) for lstm, size in zip(lstms, inputs, strict=True)),
         padded(head, (len(head), width)),
         _array(model.fc.bias),
+        int8=int8,
     )
 
 
@@ -113,10 +116,29 @@ def padded(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return wide
 
 
-def zero_states(decoder: _core.Decoder, batch: int) -> tuple[np.ndarray, ...]:
-    """Return the states ``(layers, batch, hidden)`` of texts that have not begun."""
-    count, layers, hidden = decoder.state_shape
-    return tuple(np.zeros((layers, batch, hidden), np.float32) for _ in range(count))
+def zero_states(
+    decoder: _core.Decoder, batch: int, capacity: int | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return the states of texts that have not begun.
+
+    Parameters
+    ----------
+    decoder : _core.Decoder
+        Packed weights.
+    batch : int
+        Texts side by side; they are on axis 1 of each state.
+    capacity : int, optional
+        How many positions a transformer's keys and values have room for; by default all that the
+        model has.
+
+    Returns
+    -------
+    tuple of ndarray
+        ``(layers, batch, hidden)`` of a recurrent model, twice for an LSTM. Of a transformer keys
+        and values ``(layers, batch, kv heads, capacity, head size)``, and how many positions of
+        each text they hold, ``(1, batch)`` of int64.
+    """
+    return decoder.states(batch, capacity)
 
 
 def _array(parameter: Any) -> Any:

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minilm import nn
+from minilm import _core, nn
 from minilm.models.configuration import GPT2Config
 from minilm.models.conv1d import Conv1D
 from minilm.models.decoder import CausalLM, Context, Decoder
+from minilm.models.decoding_transformer import pack_gpt2
 from minilm.models.inputs import ACTIVATIONS
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
@@ -187,9 +188,16 @@ class GPT2LMHeadModel(_GPT2, CausalLM):
     """
 
     decoder_class = GPT2Model
+    parts = frozenset(
+        [GPT2Model, nn.ModuleList, GPT2Block, GPT2Attention, GPT2MLP]
+        + [Conv1D, nn.LayerNorm, nn.Embedding, nn.Dropout]
+    )
     transformer: GPT2Model
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the table of the tokens' vectors."""
         table: nn.Embedding = self.transformer.wte
         return table
+
+    def _pack(self, int8: bool) -> _core.Decoder:
+        return pack_gpt2(self, int8)

@@ -11,16 +11,23 @@ import minilm.nn.functional as F
 from minilm.nn import checks
 from minilm.tensor import Tensor
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+# What configurations call an activation, and what the core does.
+CORE_ACTIVATIONS = {
+    "gelu": "gelu",
+    **dict.fromkeys(("gelu_new", "gelu_pytorch_tanh", "gelu_fast"), "gelu_tanh"),
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
-    **dict.fromkeys(
-        ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"), lambda x: F.gelu(x, approximate="tanh")
-    ),
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
     "silu": F.silu,
-    "swish": F.silu,
     "tanh": F.tanh,
 }
+ACTIVATIONS = {name: _FUNCTIONS[core] for name, core in CORE_ACTIVATIONS.items()}
 
 
 def checked_ids(input_ids: Any, vocab_size: int, longest: int, past: int = 0) -> np.ndarray:

@@ -12,10 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from minilm import nn
+from minilm import _core, nn
 from minilm.models import rotary
 from minilm.models.configuration import LlamaConfig
 from minilm.models.decoder import CausalLM, Context, Decoder
+from minilm.models.decoding_transformer import pack_llama
 from minilm.models.inputs import ACTIVATIONS, merge_heads, split_heads
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
@@ -176,9 +177,16 @@ class LlamaForCausalLM(_Llama, CausalLM):
     """
 
     decoder_class = LlamaModel
+    parts = frozenset(
+        [LlamaModel, nn.ModuleList, LlamaDecoderLayer, LlamaAttention, LlamaMLP]
+        + [nn.Linear, nn.RMSNorm, nn.Embedding]
+    )
     model: LlamaModel
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the table of the tokens' vectors."""
         table: nn.Embedding = self.model.embed_tokens
         return table
+
+    def _pack(self, int8: bool) -> _core.Decoder:
+        return pack_llama(self, int8)

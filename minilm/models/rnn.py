@@ -7,7 +7,7 @@ from typing import Any, ClassVar, overload
 from minilm import _core, nn
 from minilm.models.base import LanguageModel, detach_state
 from minilm.models.checks import positive, share
-from minilm.models.decoding import DecoderWeights, decoder_of, has_plain_parts, pack, rnn_weights
+from minilm.models.decoding import decoder_of, has_plain_parts, pack, pack_rnn
 from minilm.models.output import CausalLMOutput, with_loss
 from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import tie_weights as tie
@@ -152,8 +152,8 @@ class RNNModel(LanguageModel):
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None
 
-    def _decoder_weights(self) -> DecoderWeights:
-        return rnn_weights(self)
+    def _pack(self, int8: bool) -> _core.Decoder:
+        return pack_rnn(self, int8)
 
     def _is_plain(self) -> bool:
         """Tell whether the model computes what the class says, and nothing of a user's own."""

@@ -75,6 +75,15 @@ typedef struct ml_attention_scores {
     ml_real *p;              // (keys, ML_ATTENTION_BLOCK): scores, then probabilities
 } ml_attention_scores;
 
+// One query over the keys and values of all positions that it sees.
+typedef struct ml_decode_attention {
+    size_t keys, size;    // at least 1; D
+    const ml_real *query; // (size,), scaled
+    const ml_real *k, *v; // (keys, size)
+    ml_real *p;           // (keys rounded up to whole vectors,): scratch
+    ml_real *out;         // (size,)
+} ml_decode_attention;
+
 struct ml_param; // optim.h
 
 // log sum_j exp(x_j) = top + log_sum, top the largest x_j. Kept apart: added up, the sum would be

@@ -45,16 +45,34 @@ void ML_KERNEL(add_levels)(size_t n, const int32_t *ML_RESTRICT total,
         sum[j] += step * weight_step[j] * (ml_real)total[j];
 }
 
-// levels[i] = x[i] * steps, rounded, at most `steps` in size: x in -1 .. 1 with a step of 1 / steps,
-// a power of two, so that the product is exact. levels (n,).
-void ML_KERNEL(to_levels)(size_t n, const ml_real *ML_RESTRICT x, ml_real steps,
+// levels[i] = x[i] * scale, rounded, at most `most` in size. levels (n,).
+void ML_KERNEL(to_levels)(size_t n, const ml_real *ML_RESTRICT x, ml_real scale, ml_real most,
                           int16_t *ML_RESTRICT levels)
 {
     const ml_real half = (ml_real)0.5;
     for (size_t i = 0; i < n; i++) {
-        ml_real scaled = x[i] * steps;
-        scaled = scaled < steps ? scaled : steps;
-        scaled = scaled > -steps ? scaled : -steps;
+        ml_real scaled = x[i] * scale;
+        scaled = scaled < most ? scaled : most;
+        scaled = scaled > -most ? scaled : -most;
         levels[i] = (int16_t)(int32_t)(scaled + (scaled < 0 ? -half : half));
     }
+}
+
+// The largest |x[i]|; NaN where one is not finite. x (n,).
+ml_real ML_KERNEL(largest_size)(size_t n, const ml_real *x)
+{
+    vec top = v_zero(), zeros = v_zero(); // 0 x is NaN where x is not finite
+    for (size_t i = 0; i < n; i += ML_LANES) {
+        vec a = v_get(x + i, v_lanes(i, n));
+        top = v_max(top, v_max(a, v_sub(v_zero(), a)));
+        zeros = v_fma(a, v_zero(), zeros);
+    }
+    ml_real lane[ML_LANES], zero[ML_LANES], largest = 0;
+    v_store(lane, top);
+    v_store(zero, zeros);
+    for (size_t i = 0; i < ML_LANES; i++)
+        largest = lane[i] > largest ? lane[i] : largest;
+    for (size_t i = 0; i < ML_LANES; i++)
+        largest += zero[i];
+    return largest;
 }

@@ -1,4 +1,4 @@
-// What decode.c packs and decode_step.c reads.
+// What decode_recurrent.c packs and decode_recurrent_step.c reads.
 //
 // A layer's sums, for one text and the units of one panel, are S columns of these units: the gates
 // of the cell, where GRU has two for n. Both matrices add to them, each from a column of its own on:
@@ -10,12 +10,11 @@
 //
 // They start from the biases; in the first layer of a model whose vocabulary is small, from a row
 // of a table that has the whole product W_ih x for every token.
-#ifndef ML_DECODE_LAYOUT_H
-#define ML_DECODE_LAYOUT_H
+#ifndef ML_DECODE_RECURRENT_LAYOUT_H
+#define ML_DECODE_RECURRENT_LAYOUT_H
 
-#include "decode.h"
-#include "kernels/kernels.h"
-#include "matvec.h"
+#include "decode_kind.h"
+#include "decode_recurrent.h"
 
 typedef struct decode_cell {
     const char *name;
@@ -32,19 +31,20 @@ typedef struct decode_layer {
     ml_real *bias;       // by panel (S, units)
 } decode_layer;
 
-struct ml_decoder {
+typedef struct recurrent_decoder {
+    ml_decoder base;
     const decode_cell *cell;
-    size_t vocab, embed, hidden, layers;
-    int int8;
+    size_t embed, hidden, layers;
     size_t padded;            // hidden, in whole vectors
     ml_real *table;           // (V, by panel (S, units)), or NULL
     ml_real *embedding;       // (V, E), in reals and without a table
     int8_t *embedding_int8;   // (V, E), in int8 and without a table
     ml_real *embedding_steps; // (V,), with it
     decode_layer *layer;      // (layers,)
-    ml_matvec head;
-    ml_real *head_bias; // (V, in whole vectors)
-    size_t allocated;   // bytes of what is not a matrix
-};
+} recurrent_decoder;
+
+extern const decode_kind ml_recurrent_kind; // decode_recurrent_step.c
+
+void ml_recurrent_free_weights(ml_decoder *decoder); // decode_recurrent.c
 
 #endif
