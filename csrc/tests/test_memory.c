@@ -167,7 +167,7 @@ static int write_text(void *ctx, ml_error *err)
     enum { V = 9, E = 3, H = 4 };
     static const ml_real weights[3 * H * H + V * H];
     const ml_recurrent_weights layer[2] = {{weights, weights, weights, NULL},
-                                       {weights, weights, NULL, weights}};
+                                           {weights, weights, NULL, weights}};
     const ml_recurrent_model model = {"gru", V, E, H, 2, weights, layer, weights, weights};
     int64_t ids[2 * 5] = {0};
     ml_real h[2 * 2 * H] = {0};
@@ -184,10 +184,34 @@ static int write_text(void *ctx, ml_error *err)
     return code;
 }
 
+static int write_with_blocks(void *ctx, ml_error *err)
+{
+    enum { V = 9, C = 4, T = 5 };
+    static const ml_real w[3 * C * C + V * C];
+    const ml_block_weights block[2] = {{w, w, w, NULL, w, w, w, w, w, w, w, NULL, 1},
+                                       {w, NULL, w, w, w, w, w, w, w, NULL, w, w, 1}};
+    const ml_transformer_model model = {V, C, 2, T, 2, 1,     2, C, 0, 0,
+                                        0, 1, w, w, w, block, w, w, w};
+    int64_t ids[T] = {0}, lengths[1] = {0};
+    ml_real cache[2][2 * T * 2] = {{0}};
+    const ml_texts texts = {1, ids, T, {cache[0], cache[1]}, T, lengths};
+    const ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
+    size_t written;
+    ml_decoder *decoder = NULL;
+    int code = ml_transformer_decoder_new(&decoder, &model, *(int *)ctx, err);
+    if (code == ML_OK)
+        code = ml_decoder_write(decoder, &texts, &writing, 1, T, &written, err);
+    ml_decoder_free(decoder);
+    ml_buffer_trim();
+    return code;
+}
+
 static void test_writing(void)
 {
-    for (int int8 = 0; int8 <= 1; int8++)
+    for (int int8 = 0; int8 <= 1; int8++) {
         CHECK(refuse_each(write_text, &int8) > 8);
+        CHECK(refuse_each(write_with_blocks, &int8) > 20);
+    }
 }
 
 static void test_buffers(void)

@@ -166,17 +166,12 @@ class QuantizedCausalLM(QuantizedModel):
     ----------
     decoder : _core.Decoder
         Packed weights.
-    model_type : str
-        Of the model that they come from, ``"gpt2"`` or ``"llama"``.
     config : PretrainedConfig
-        That of the model.
+        That of the model that they come from.
     """
 
+    model_type: ClassVar[str] = "quantized"  # of no folder: it cannot be saved
     config: PretrainedConfig
-
-    def __init__(self, decoder: _core.Decoder, model_type: str, config: PretrainedConfig) -> None:
-        super().__init__(decoder, config)
-        self._of = model_type
 
     @property
     def max_length(self) -> int:
@@ -230,4 +225,4 @@ class QuantizedCausalLM(QuantizedModel):
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses."""
-        return f"{self._of}, int8"
+        return f"{self.config.model_type}, int8"
