@@ -6,7 +6,6 @@ from minilm import nn
 from minilm.generation.generate import reading
 from minilm.generation.prompt import prompt_of
 from minilm.generation.readers import (
-    SHORT_PROMPT,
     CacheReader,
     DecoderReader,
     HistoryReader,
@@ -55,7 +54,7 @@ def test_reading_on_is_reading_everything_again(name):
 @pytest.mark.parametrize("name", ["lstm", "awd", "state", "gpt2"])
 def test_long_prompts_of_several_lengths(name):
     model = MODELS[name]()
-    ids = np.random.default_rng(0).integers(0, 7, (3, SHORT_PROMPT + 4))
+    ids = np.random.default_rng(0).integers(0, 7, (3 + 4))
     mask = np.ones_like(ids)
     mask[0, :8] = mask[1, :1] = 0
     texts = [ids[0, 8:].tolist(), ids[1, 1:].tolist(), ids[2].tolist()]

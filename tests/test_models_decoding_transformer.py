@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 import minilm
 from minilm import _core, nn
 from minilm.generation import generate
-from minilm.generation.writers import DecoderWriter, ForwardWriter, writer_of
 from minilm.models import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from minilm.models.decoding import SHORT_PROMPT, decoder_of, pack, zero_states
 
@@ -35,6 +35,7 @@ def llama(**settings: Any) -> LlamaForCausalLM:
         "num_key_value_heads": 2,
         "head_dim": 20,
         "max_position_embeddings": POSITIONS,
+        "eos_token_id": None,
     }
     return started(LlamaForCausalLM(LlamaConfig(**(sizes | settings))))
 
@@ -149,7 +150,8 @@ def test_the_same_bits_on_any_number_of_threads(make, int8, run_python):
     program = (
         "import hashlib, numpy as np\n"
         f"from test_models_decoding_transformer import {make}, ids_of, pack, zero_states\n"
-        "sizes = {'gpt2': {'n_embd': 360}, 'llama': {'hidden_size': 300, 'intermediate_size': 600}}\n"
+        "wide = {'hidden_size': 300, 'intermediate_size': 600}\n"
+        "sizes = {'gpt2': {'n_embd': 360}, 'llama': wide}\n"
         f"decoder = pack({make}(**sizes[{make!r}]), {int8})\n"
         "assert decoder.work > 2 * 2**19  # worth three threads\n"
         "ids, states = ids_of(2, 60), zero_states(decoder, 2)\n"
@@ -210,18 +212,27 @@ def test_a_seed_writes_what_forward_and_its_cache_write(make, length, options):
     assert generate(model, prompt, 20, seed=3, **options).tolist() == expected
 
 
-def test_generate_takes_this_path(model):
-    prompt = ids_of(1, 3)
-    assert isinstance(writer_of(model, prompt, None, 20), DecoderWriter)
+@pytest.fixture
+def in_core(monkeypatch):
+    """Count the calls that the core writes."""
+    module = importlib.import_module("minilm.generation.generate")
+    calls, write = [], module.write_in_core
+    monkeypatch.setattr(module, "write_in_core", lambda *a: calls.append(1) or write(*a))
+    return calls
+
+
+def test_generate_takes_this_path(model, in_core):
+    generate(model, ids_of(1, 3), 17)
+    assert in_core
     assert model._decoder() is model._decoder()  # kept from call to call
 
 
-def test_at_the_end_of_the_context_it_sees_the_last_of_the_text():
+def test_at_the_end_of_the_context_it_sees_the_last_of_the_text(in_core):
     model, prompt = gpt2(n_positions=12), ids_of(1, 5)
-    assert isinstance(writer_of(model, prompt, None, 13), DecoderWriter)  # the 13th is not read
-    assert isinstance(writer_of(model, prompt, None, 14), ForwardWriter)
-    to_the_end = generate(model, prompt, 8, seed=0).tolist()[0]
+    to_the_end = generate(model, prompt, 8, seed=0).tolist()[0]  # the 13th is not read
+    assert in_core == [1]
     beyond = generate(model, prompt, 15, seed=0).tolist()[0]
+    assert in_core == [1]
     assert beyond[:13] == to_the_end
     for place in range(13, 20):
         logits = logits_of(model, np.array([beyond[place - 12 : place]]))[0, -1].copy()

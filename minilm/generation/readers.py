@@ -20,9 +20,6 @@ from minilm.nn.deferred import head_of
 from minilm.nn.functional import linear
 from minilm.tensor import Tensor
 
-# A prompt of more tokens is read by the forward pass, whose products take many tokens at once.
-SHORT_PROMPT = 32
-
 
 class Reader(Protocol):
     """A model that reads rows of texts side by side."""
