@@ -13,6 +13,7 @@ from minilm.generation.readers import (
     StateReader,
     reader_of,
 )
+from minilm.models.decoding import SHORT_PROMPT
 
 IDS = [[0, 0, 3, 5], [1, 4, 2, 6], [0, 5, 5, 1]]
 MASK = [[0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]]
@@ -54,7 +55,7 @@ def test_reading_on_is_reading_everything_again(name):
 @pytest.mark.parametrize("name", ["lstm", "awd", "state", "gpt2"])
 def test_long_prompts_of_several_lengths(name):
     model = MODELS[name]()
-    ids = np.random.default_rng(0).integers(0, 7, (3 + 4))
+    ids = np.random.default_rng(0).integers(0, 7, (3, SHORT_PROMPT + 4))
     mask = np.ones_like(ids)
     mask[0, :8] = mask[1, :1] = 0
     texts = [ids[0, 8:].tolist(), ids[1, 1:].tolist(), ids[2].tolist()]

@@ -63,7 +63,7 @@ def test_commands(
     for name, seed in (("my.txt", 1), ("other.txt", 2)):
         Path(name).write_text(stories(3_000, seed=seed), encoding="utf-8")
     shown = [shlex.split(line)[1:] for line in commands() if re.match("minilm .* ", line)]
-    kinds = ["train", "generate", "eval", "memorisation", "info"]
+    kinds = ["train", "generate", "doctor", "eval", "memorisation", "info"]
     assert list(dict.fromkeys(words[0] for words in shown)) == kinds
     for words in [*shown, ["env"]]:
         assert main(words) == 0, words
