@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,20 @@ from typing import Any
 
 import numpy as np
 from configurations import CONFIGURATIONS, Configuration
+from transformer_writers import (
+    SIZES,
+    make_transformer,
+    readers_of_prompts,
+    transformer_contenders,
+)
 from writers import Write, contenders, make_model
 
 import minilm
 from minilm import _core
 
-ROWS = ["rnn_char", "gru_char", "lstm_char2x128", "lstm_char2x512", "ptb650"]
+ROWS = ["rnn_char", "gru_char", "lstm_char2x128", "lstm_char2x512", "ptb650", *SIZES]
+PROMPT = 512  # tokens
+MOST = 100  # tokens of a turn, where there are positions that end
 PAUSE = 0.05  # seconds: threads of one library spin for a while, and must not meet the other's turn
 
 COLUMNS = [  # title, figure, format
@@ -27,8 +36,13 @@ COLUMNS = [  # title, figure, format
     ("int8", "int8", "{:>9,.0f}"),
     ("torch", "torch", "{:>8,.0f}"),
     ("onnx", "onnx", "{:>8,.0f}"),
+    ("hf", "hf", "{:>6,.0f}"),
+    ("ct2", "ct2", "{:>6,.0f}"),
+    ("ct2 int8", "ct2 int8", "{:>8,.0f}"),
     ("x torch", "x torch", "{:>8.1f}"),
     ("x onnx", "x onnx", "{:>7.1f}"),
+    ("x hf", "x hf", "{:>6.1f}"),
+    ("x ct2", "x ct2", "{:>6.2f}"),
     ("int8 x", "int8 x", "{:>7.2f}"),
     ("MB", "MB", "{:>6.1f}"),
     ("GB/s", "GB/s", "{:>6.1f}"),
@@ -54,21 +68,23 @@ def plain_read(size: int, threads: int) -> Callable[[int], object]:
     return lambda count: list(pool.map(read_part, parts, [count] * threads))
 
 
-def tokens_a_turn(write: Write, seconds: float) -> int:
-    """Return how many tokens a turn of about so many seconds writes."""
+def tokens_a_turn(write: Write, seconds: float, most: int) -> int:
+    """Return how many tokens a turn of about so many seconds writes, at most so many."""
     count = 4
     while True:
         start = time.perf_counter()
         write(count)
         spent = time.perf_counter() - start
-        if spent > seconds / 4:
-            return max(4, round(count * seconds / spent))
-        count *= 4
+        if spent > seconds / 4 or count == most:
+            return min(most, max(4, round(count * seconds / spent)))
+        count = min(most, 4 * count)
 
 
-def rates_by_turns(writes: dict[str, Write], turns: int, seconds: float) -> dict[str, float]:
+def rates_by_turns(
+    writes: dict[str, Write], turns: int, seconds: float, most: int
+) -> dict[str, float]:
     """Return the median tokens/s of each, all by turns, so that all meet the same machine."""
-    counts = {name: tokens_a_turn(write, seconds) for name, write in writes.items()}
+    counts = {name: tokens_a_turn(write, seconds, most) for name, write in writes.items()}
     rates: dict[str, list[float]] = {name: [] for name in writes}
     for _ in range(turns):
         for name, write in writes.items():
@@ -80,20 +96,43 @@ def rates_by_turns(writes: dict[str, Write], turns: int, seconds: float) -> dict
     return {name: statistics.median(values) for name, values in rates.items()}
 
 
-def measure(row: Configuration, args: argparse.Namespace) -> dict[str, float | str]:
+def measure(name: str, args: argparse.Namespace) -> dict[str, float | str]:
     """Measure one row: rates in tokens/s, and what they are beside one another."""
-    model = make_model(row)
+    model: Any
+    if name in SIZES:
+        model = make_transformer(name)
+        writes = transformer_contenders(model, args.threads, alone=args.alone)
+        most = MOST
+    else:
+        row: Configuration = CONFIGURATIONS[name]
+        model, most = make_model(row), sys.maxsize
+        writes = contenders(row, model, args.threads, alone=args.alone)
     size = weights_read(model)
-    writes = contenders(row, model, args.threads, alone=args.alone)
-    rates = rates_by_turns(
-        writes | {"read": plain_read(size, args.threads)}, args.turns, args.seconds
-    )
+    writes["read"] = plain_read(size, args.threads)
+    rates = rates_by_turns(writes, args.turns, args.seconds, most)
     read = rates.pop("read") * size / 1e9
     ours = rates["minilm"]
-    result: dict[str, float | str] = {"row": row.name, **rates}
-    result |= {f"x {name}": ours / rates[name] for name in ("torch", "onnx") if name in rates}
+    result: dict[str, float | str] = {"row": name, **rates}
+    others = [other for other in ("torch", "onnx", "hf", "ct2") if other in rates]
+    result |= {f"x {other}": ours / rates[other] for other in others}
     result |= {"int8 x": rates["int8"] / ours, "MB": size / 1e6, "GB/s": ours * size / 1e9}
     return result | {"read GB/s": read, "of read": ours * size / 1e9 / read}
+
+
+def prompt_line(args: argparse.Namespace) -> str:
+    """Measure how long GPT-2 takes to read a prompt, beside the forward of transformers."""
+    writes = readers_of_prompts(make_transformer("gpt2"), args.threads, PROMPT)
+    spent: dict[str, list[float]] = {name: [] for name in writes}
+    for _ in range(args.turns):
+        for name, write in writes.items():
+            time.sleep(PAUSE)
+            start = time.perf_counter()
+            write(1)
+            spent[name].append(time.perf_counter() - start)
+    seconds = {name: statistics.median(values) for name, values in spent.items()}
+    figures = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    ahead = f": x hf {seconds['hf'] / seconds['minilm']:.2f}" if "hf" in seconds else ""
+    return f"gpt2, a prompt of {PROMPT} tokens: {figures}{ahead}"
 
 
 def width(form: str) -> int:
@@ -121,6 +160,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.15, help="of one turn, about")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--alone", action="store_true", help="neither torch nor ONNX Runtime")
+    parser.add_argument("--prompt", action="store_true", help="time reading of a long one, too")
     parser.add_argument("--out", type=Path, help="a file for the figures, as JSON")
     args = parser.parse_args()
     minilm.set_num_threads(args.threads)
@@ -128,8 +168,10 @@ def main() -> None:
     print(titles())
     results = []
     for name in args.rows:
-        results.append(measure(CONFIGURATIONS[name], args))
+        results.append(measure(name, args))
         print(line(results[-1]), flush=True)
+    if args.prompt:
+        print(prompt_line(args))
     if args.out:
         args.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -249,6 +249,39 @@ def test_the_command_that_times_writing(run_python, tmp_path: Path) -> None:
     assert row["MB"] == pytest.approx(4e-6 * 128 * (128 + 65))
 
 
+def test_the_command_that_times_a_transformer(run_python) -> None:
+    arguments = ["--rows", "gpt_char6x384", "--turns", "1", "--seconds", "0.01", "--alone"]
+    printed = run_python(BENCHMARKS / "generation.py", *arguments).splitlines()
+    title, row = printed[1].split(), printed[2].split()
+    assert title[0] == "row" and row[0] == "gpt_char6x384"
+    # The columns that were not measured are empty: minilm, int8, int8 x, MB, ...
+    assert float(row[4]) == pytest.approx(4e-6 * (6 * 12 * 384**2 + 65 * 384), abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("modules")
+def test_the_others_have_the_model_that_minilm_has() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    import tempfile
+
+    from transformer_writers import PROMPT, convert, make_transformer, same_model
+
+    model = make_transformer("gpt_char6x384")
+    expected = model.generate(PROMPT, 20, do_sample=False).tolist()[0]
+    theirs = same_model(model, 1)
+    written = theirs.generate(torch.from_numpy(PROMPT), max_new_tokens=20, do_sample=False)
+    assert written.tolist()[0] == expected
+    with tempfile.TemporaryDirectory() as folder:
+        convert(theirs, Path(folder), "float32")
+        generator = ctranslate2.Generator(folder, device="cpu", compute_type="float32")
+    prompt = [[str(token) for token in PROMPT[0]]]
+    options = {"max_length": 20, "min_length": 20, "include_prompt_in_result": False}
+    [result] = generator.generate_batch(prompt, **options)
+    assert result.sequences_ids[0] == expected[PROMPT.size :]
+
+
 @pytest.mark.usefixtures("modules")
 @pytest.mark.parametrize("name", ["rnn_char", "gru_char", "lstm_char2x128"])
 def test_the_graph_of_one_step_computes_what_the_model_does(name: str) -> None:
