@@ -130,7 +130,7 @@ class CausalLM(LanguageModel):
         super().__init__(config)
         ids = ("bos_token_id", "eos_token_id", "pad_token_id")
         self.generation_config = GenerationConfig.from_dict(
-            {name: _known(getattr(config, name), config.vocab_size) for name in ids}
+            {name: getattr(config, name) for name in ids}
         )
         self.register_module(self.base_model_prefix, self.decoder_class(config))
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
@@ -279,13 +279,3 @@ class CausalLM(LanguageModel):
             keys[layer, :, :, :time] = key.numpy()
             values[layer, :, :, :time] = value.numpy()
         lengths[:] = time
-
-
-def _known(ids: Any, vocab_size: int) -> Any:
-    """Return ids of special tokens, or of those that there are, without what no text can hold.
-
-    The defaults of a configuration are the published model's, whose vocabulary may be larger.
-    """
-    if isinstance(ids, int):
-        return ids if ids < vocab_size else None
-    return [one for one in ids if one < vocab_size] or None if ids else None
