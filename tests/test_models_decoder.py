@@ -102,3 +102,12 @@ def test_a_subclass_must_say_what_it_is_made_of():
     decoder = Decoder(GPT2)
     with pytest.raises(NotImplementedError):
         decoder([[0]])
+
+
+def test_special_tokens_of_another_vocabulary_end_nothing():
+    config = GPT2Config(vocab_size=5, n_positions=LENGTH, n_embd=12, n_layer=1, n_head=3)
+    assert config.eos_token_id == 50256  # as the published model has it
+    model = AutoModelForCausalLM.from_config(config)
+    assert len(model.generate([0, 1], max_new_tokens=3).tolist()) == 5
+    with pytest.raises(IndexError, match="another tokenizer's"):
+        model.generate([0, 1], max_new_tokens=3, eos_token_id=5)

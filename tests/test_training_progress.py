@@ -1,8 +1,9 @@
 import io
+import sys
 
 from training_helpers import tiny_engine
 
-from minilm.training.progress import Progress
+from minilm.training.progress import Progress, in_notebook
 
 
 class Terminal(io.StringIO):
@@ -29,3 +30,17 @@ def test_a_terminal_gets_a_bar_with_loss_speed_and_time_left():
     assert "loss " in shown
     assert "tokens/s" in shown
     assert " left" in shown
+
+
+def test_a_notebook_is_told_by_its_kernel_not_by_what_was_imported(monkeypatch):
+    class Shell:
+        kernel = object()
+
+    class Module:
+        get_ipython = staticmethod(lambda: None)
+
+    monkeypatch.setitem(sys.modules, "ipykernel", Module)
+    monkeypatch.setitem(sys.modules, "IPython", Module)
+    assert not in_notebook()
+    monkeypatch.setattr(Module, "get_ipython", staticmethod(Shell))
+    assert in_notebook()

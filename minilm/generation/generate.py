@@ -205,7 +205,7 @@ class _Job:
                 self.new_tokens,
                 draw,
                 config.suppress_tokens or [],
-                config.eos_ids[0] if config.eos_ids else None,
+                self._end_id(),
                 self.streamer,
             )
         return write_tokens(
@@ -221,6 +221,18 @@ class _Job:
             self.streamer,
             warpers_for_record=warpers_of(config) if not warpers else type(warpers)(),
         )
+
+    def _end_id(self) -> int | None:
+        """Return what ends a text; not an id of the model's own that no text of it can hold.
+
+        A configuration's defaults are the published model's, whose vocabulary may be larger.
+        """
+        if not self.config.eos_ids:
+            return None
+        end = self.config.eos_ids[0]
+        own = end in self.model.generation_config.eos_ids
+        size = getattr(self.model.config, "vocab_size", None)
+        return None if own and size is not None and end >= size else end
 
     def _beams(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
         config = self.config

@@ -10,7 +10,13 @@ from minilm.training.callback import TrainerCallback
 
 def is_watched(file: TextIO | None = None) -> bool:
     """Tell whether a bar would be seen: in a terminal, or in a notebook."""
-    return (file or sys.stderr).isatty() or "ipykernel" in sys.modules
+    return (file or sys.stderr).isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Tell whether this process computes the cells of a notebook."""
+    module = sys.modules.get("IPython")
+    return module is not None and hasattr(module.get_ipython(), "kernel")
 
 
 class Progress(TrainerCallback):
@@ -32,7 +38,7 @@ class Progress(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        if "ipykernel" in sys.modules and self._file is sys.stderr:
+        if in_notebook() and self._file is sys.stderr:
             from tqdm.auto import tqdm
         else:
             from tqdm import tqdm
