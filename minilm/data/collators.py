@@ -10,8 +10,8 @@ import numpy as np
 
 from minilm.creation import tensor
 from minilm.data.collate import UnevenItemsError
+from minilm.data.stream import IGNORED
 
-IGNORED = -100  # a label that does not count
 LABELS = ("label", "label_ids")  # what data sets call the column that models call labels
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import minilm.nn.functional as F
+from minilm.data.stream import IGNORED
 from minilm.nn import checks
 from minilm.tensor import Tensor
 
 if TYPE_CHECKING:
     from minilm.models.cache import DynamicCache
-
-IGNORED = -100  # what cross_entropy leaves out
 
 
 class ModelOutput:
@@ -129,7 +128,7 @@ def asked(argument: bool | None, default: bool) -> bool:
     return default if argument is None else argument
 
 
-def causal_lm_loss(logits: Tensor, labels: Any) -> Tensor:
+def causal_lm_loss(logits: Tensor, labels: Any, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean loss of predicting each label from the positions before it.
 
     Parameters
@@ -140,6 +139,8 @@ def causal_lm_loss(logits: Tensor, labels: Any) -> Tensor:
     labels : Tensor or ndarray of int
         ``(batch, time)``, usually the input ids themselves: they are shifted here, so that the
         logits at t meet the label at t + 1. -100 does not count.
+    label_smoothing : float
+        Share of each target that is spread over all classes.
 
     Returns
     -------
@@ -162,7 +163,9 @@ def causal_lm_loss(logits: Tensor, labels: Any) -> Tensor:
     # It is the labels that move, not the logits: cutting these would compute them.
     shifted = np.full(given.shape, IGNORED, np.int64)
     shifted[:, :-1] = given[:, 1:]
-    return F.cross_entropy(logits.transpose(1, 2), shifted, ignore_index=IGNORED)
+    return F.cross_entropy(
+        logits.transpose(1, 2), shifted, ignore_index=IGNORED, label_smoothing=label_smoothing
+    )
 
 
 def with_loss(logits: Tensor, labels: Any) -> Tensor | CausalLMOutput:

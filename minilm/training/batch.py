@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 import minilm.nn.functional as F
-from minilm.data.stream import Window
+from minilm.data.stream import IGNORED, Window
 from minilm.models.base import logits_of
+from minilm.models.output import causal_lm_loss
 from minilm.models.reading import window_loss
 from minilm.tensor import Tensor
-
-IGNORED = -100  # what cross_entropy leaves out
 
 
 def count_targets(batch: Any) -> int:
@@ -89,10 +88,7 @@ def _loss_by_name(model: Any, batch: Mapping[str, Any], label_smoothing: float) 
     logits = logits_of(model(**{name: part for name, part in batch.items() if name != "labels"}))
     if labels.ndim < 2:  # of whole sequences
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    # Rather than cut the logits, which would copy them, move the targets.
-    targets = np.full_like(labels, IGNORED)
-    targets[:, :-1] = labels[:, 1:]
-    return F.cross_entropy(logits.transpose(1, 2), targets, label_smoothing=label_smoothing)
+    return causal_lm_loss(logits, labels, label_smoothing)
 
 
 def _labels(batch: Mapping[str, Any]) -> Any:

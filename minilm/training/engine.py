@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from minilm.data.stream import Window
 from minilm.models.base import LanguageModel
 from minilm.nn.utils import clip_grad_norm_
 from minilm.optim.lr_scheduler import ReduceLROnPlateau
@@ -141,6 +142,8 @@ class Engine:
         finally:
             self.history.stop_clock()
             self.model.eval()
+            if self.average is not None and self.state.global_step:
+                self.model.load_state_dict(self.average.module.state_dict())
             self._tell("on_train_end")
         return self.history
 
@@ -193,7 +196,9 @@ class Engine:
         self.optimizer.zero_grad()
         carried, loss = self.carried, 0.0
         for number, (batch, count) in enumerate(zip(group, counts, strict=True), start=1):
-            loss += self._backward(batch, count / max(tokens, 1))
+            # The mean over no targets is no number; only a stream's state has to go on.
+            if count or isinstance(batch, Window):
+                loss += self._backward(batch, count / max(tokens, 1))
             if number < len(group):
                 self._tell("on_substep_end")
         self._tell("on_after_backward", batches=group)

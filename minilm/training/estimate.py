@@ -14,13 +14,13 @@ from typing import Any
 from minilm import _core
 from minilm.data.stream import Window
 from minilm.memory import available_memory
-from minilm.random import get_rng_state, set_rng_state
 from minilm.training.arguments import TrainingArguments
 from minilm.training.batch import batch_loss
 from minilm.training.callback import TrainerCallback
 from minilm.training.engine import Engine
 from minilm.training.flow import steps_of
 from minilm.training.setup import make_optimizer
+from minilm.training.snapshot import random_streams_kept
 
 MIB = 1 << 20
 STEPS = 3  # the first one warms caches up and does not count
@@ -214,13 +214,13 @@ def _step_bytes(model: Any, batch: Any) -> int:
 
 @contextmanager
 def _untouched(loader: Any) -> Iterator[None]:
-    """Put loader and default random stream back at the end of the block."""
-    where, stream = loader.state_dict(), get_rng_state()
+    """Put loader and random streams back at the end of the block."""
+    where = loader.state_dict()
     try:
-        yield
+        with random_streams_kept():
+            yield
     finally:
         loader.load_state_dict(where)
-        set_rng_state(stream)
 
 
 def _rows(batch: Any) -> int:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
 
 import minilm.nn.functional as F
 from minilm import optim
 from minilm.grad_mode import no_grad
 from minilm.models.base import read_on
-from minilm.random import get_rng_state, set_rng_state
 from minilm.tensor import Tensor
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.lr_finding import LRFinding
+from minilm.training.snapshot import random_streams_kept
 
 
 def lr_find(
@@ -177,11 +174,11 @@ def _left_as_it_was(model: Any, optimizer: optim.Optimizer | None) -> Iterator[N
     grads = [tensor.grad for tensor in tensors]
     modes = [(module, module.training) for module in model.modules()]
     state = None if optimizer is None else copy.deepcopy(optimizer.state_dict())
-    streams = get_rng_state(), random.getstate(), np.random.get_state()
     for tensor in tensors:
         tensor.grad = None  # the old ones are kept, and not added to
     try:
-        yield
+        with random_streams_kept():
+            yield
     finally:
         with no_grad():
             for tensor, value, grad in zip(tensors, values, grads, strict=True):
@@ -191,6 +188,3 @@ def _left_as_it_was(model: Any, optimizer: optim.Optimizer | None) -> Iterator[N
             module.training = training
         if optimizer is not None and state is not None:
             optimizer.load_state_dict(state)
-        set_rng_state(streams[0])
-        random.setstate(streams[1])
-        np.random.set_state(streams[2])

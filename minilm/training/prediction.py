@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilm.data import DataLoader
+from minilm.data.stream import IGNORED
 from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of
 from minilm.training.arguments import TrainingArguments
-from minilm.training.batch import IGNORED
 
 
 class EvalPrediction(NamedTuple):

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minilm.nn.functional as F
+from minilm.data.stream import IGNORED
 from minilm.models.base import logits_of
 from minilm.tensor import Tensor
-from minilm.training.batch import IGNORED
 from minilm.training.replay import Replay, is_recurrent, replay
 from minilm.training.snapshot import random_streams_kept
 
