@@ -147,6 +147,21 @@ size_t ml_available_cores(void)
 }
 #endif
 
+void ml_thread_keep_off_this_core(ml_thread thread)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    int core = sched_getcpu();
+    if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0)
+        return;
+    CPU_CLR((size_t)core, &set);
+    if (CPU_COUNT(&set) > 0)
+        (void)pthread_setaffinity_np(thread, sizeof set, &set); // a wish, too
+#else
+    (void)thread;
+#endif
+}
+
 // Asking may cost some microseconds (a virtual machine traps it), so it is done once.
 size_t ml_core_cache_bytes(void)
 {

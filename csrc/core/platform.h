@@ -51,6 +51,12 @@ typedef pthread_cond_t ml_cond;
 int ml_thread_start(ml_thread *thread, void (*run)(void *), void *arg);
 void ml_thread_join(ml_thread thread);
 
+// Lets a sleeping thread wake on any core that the caller may use but the one that the caller is on.
+// A system likes to wake a thread on the core of the one that woke it, and may leave both there for
+// tens of milliseconds, each waiting for the other. Nothing where there is no other core, or where
+// the system does not tell (only Linux does).
+void ml_thread_keep_off_this_core(ml_thread thread);
+
 void ml_mutex_lock(ml_mutex *mutex);
 int ml_mutex_trylock(ml_mutex *mutex); // 1 when taken
 void ml_mutex_unlock(ml_mutex *mutex);

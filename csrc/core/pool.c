@@ -247,8 +247,11 @@ static void run_team(size_t size, ml_team_fn fn, void *ctx)
     team.spin = pool.oversubscribe ? 0 : BARRIER_PAUSES;
     atomic_store(&team.running, size - 1);
     for (size_t i = 0; i + 1 < size; i++) {
-        pool.worker[i]->team = &team;
-        event_set(&pool.worker[i]->jobs, &pool.worker[i]->bed);
+        worker *w = pool.worker[i];
+        w->team = &team;
+        if (atomic_load(&w->bed.sleepers) > 0)
+            ml_thread_keep_off_this_core(w->thread);
+        event_set(&w->jobs, &w->bed);
     }
     fn(ctx, &team, 0, size);
     event_wait(&team.finished, 0, team.spin, &pool.team_bed);

@@ -227,6 +227,26 @@ static void note_size(void *ctx, ml_team *team, size_t rank, size_t size)
     atomic_store((atomic_size_t *)ctx, size);
 }
 
+#if defined(__linux__)
+static void note_cores(void *ctx, ml_team *team, size_t rank, size_t size)
+{
+    (void)team, (void)size;
+    ((size_t *)ctx)[rank] = ml_available_cores();
+}
+
+// A worker that slept may have any core but its caller's; the caller keeps them all.
+static void test_a_worker_wakes_on_another_core(void)
+{
+    size_t all = ml_available_cores(), cores[2] = {0, 0};
+    set_threads(2);
+    ml_parallel_team(2, note_cores, cores); // starts it
+    usleep(20000);
+    ml_parallel_team(2, note_cores, cores);
+    CHECK(cores[0] == all);
+    CHECK(cores[1] == (all > 1 ? all - 1 : 1));
+}
+#endif
+
 // Inside a region a loop runs on its own thread alone.
 static void run_nested(void *ctx, size_t index)
 {
@@ -380,6 +400,9 @@ int main(void)
     RUN(test_results_are_seen_after_the_loop);
     RUN(test_a_team_meets_at_each_barrier);
     RUN(test_a_team_is_not_larger_than_wanted);
+#if defined(__linux__)
+    RUN(test_a_worker_wakes_on_another_core);
+#endif
     RUN(test_regions_inside_regions);
     RUN(test_many_callers);
     RUN(test_threads_change_while_others_call);
