@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(__x86_64__) || defined(_M_X64) || defined(__i386__)
 #define ML_X86 1
@@ -99,6 +100,20 @@ void ml_spin_pause(void)
     _mm_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
     __asm__ volatile("isb"); // waits; "yield" does nothing on most of these processors
+#endif
+}
+
+uint64_t ml_clock_us(void)
+{
+#if defined(_WIN32)
+    LARGE_INTEGER ticks, each_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&each_second);
+    return (uint64_t)((double)ticks.QuadPart * 1e6 / (double)each_second.QuadPart);
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 #endif
 }
 

@@ -4,6 +4,7 @@
 #define ML_PLATFORM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
@@ -66,8 +67,12 @@ void ml_cond_broadcast(ml_cond *cond);
 // Calls `reset` in the child after each fork (nothing where there is no fork).
 void ml_on_fork(void (*reset)(void));
 
-// A hint to the processor that this is a spin-wait loop.
+// A hint to the processor that this is a spin-wait loop. How long it waits differs by a factor of ten
+// between processors.
 void ml_spin_pause(void);
+
+// Microseconds since some moment; they only go on.
+uint64_t ml_clock_us(void);
 
 // Bytes of the cache that a core has for itself and that is next to its fastest: 1 MiB where the
 // system does not say.

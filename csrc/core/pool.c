@@ -8,11 +8,12 @@
 
 enum {
     MAX_THREADS = 256,
-    // Pauses before a waiting thread goes to sleep. At a barrier: the length of a few time steps of a
-    // recurrent layer. Without a job: some tenths of a millisecond, the Python between two layers, for
-    // waking a sleeper can cost as much as the layer. Only cores that nobody else was given spin.
-    BARRIER_PAUSES = 2000,
-    IDLE_PAUSES = 6000,
+    // Microseconds before a waiting thread goes to sleep. At a barrier: the length of a few time steps
+    // of a recurrent layer. Without a job: the Python between two layers, for waking a sleeper can
+    // cost as much as the layer. Only cores that nobody else was given spin.
+    BARRIER_SPIN = 100,
+    IDLE_SPIN = 300,
+    SPINS = 32, // pauses between two looks at the clock
 };
 
 // Where threads sleep that wait for the same kind of event. Workers without a job sleep apart from a
@@ -25,7 +26,7 @@ typedef struct bedroom {
 
 struct ml_team {
     size_t size;
-    unsigned spin;         // pauses before sleeping
+    unsigned spin;         // microseconds before sleeping
     atomic_size_t arrived; // at the barrier
     atomic_uint phase;     // barriers passed
     atomic_size_t running; // workers that have not finished
@@ -55,15 +56,29 @@ static struct {
 
 // ---- events: wait for a word to change, spinning first ----------------------------------------
 
+// 1 where the word changed within so many microseconds.
+static int spin_until_changed(atomic_uint *word, unsigned old, unsigned spin)
+{
+    for (uint64_t end = 0;;) {
+        for (int i = 0; i < SPINS; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != old)
+                return 1;
+            ml_spin_pause();
+        }
+        const uint64_t now = ml_clock_us();
+        if (end == 0)
+            end = now + spin;
+        if (now >= end)
+            return 0;
+    }
+}
+
 // A waiter announces itself before it looks at the word for the last time, a setter changes the
 // word before it looks for waiters, both in sequentially consistent order: one sees the other.
 static void event_wait(atomic_uint *word, unsigned old, unsigned spin, bedroom *bed)
 {
-    for (unsigned i = 0; i < spin; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old)
-            return;
-        ml_spin_pause();
-    }
+    if (spin_until_changed(word, old, spin))
+        return;
     ml_mutex_lock(&bed->lock);
     atomic_fetch_add(&bed->sleepers, 1);
     while (atomic_load(word) == old)
@@ -103,7 +118,7 @@ static void worker_run(void *arg)
     worker *self = arg;
     (void)ml_flush_begin(); // for the life of the thread: it runs nothing but kernels
     for (unsigned seen = 0;; seen++) {
-        event_wait(&self->jobs, seen, IDLE_PAUSES, &self->bed);
+        event_wait(&self->jobs, seen, IDLE_SPIN, &self->bed);
         ml_team *team = self->team;
         if (team == NULL)
             return;
@@ -244,7 +259,7 @@ static void run_alone(ml_team_fn fn, void *ctx)
 static void run_team(size_t size, ml_team_fn fn, void *ctx)
 {
     ml_team team = {.size = size, .fn = fn, .ctx = ctx};
-    team.spin = pool.oversubscribe ? 0 : BARRIER_PAUSES;
+    team.spin = pool.oversubscribe ? 0 : BARRIER_SPIN;
     atomic_store(&team.running, size - 1);
     for (size_t i = 0; i + 1 < size; i++) {
         worker *w = pool.worker[i];
