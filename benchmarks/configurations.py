@@ -65,7 +65,46 @@ class Configuration:
         return [self.embed] + [self.hidden] * (self.layers - 1)
 
 
-CONFIGURATIONS = {
+@dataclass(frozen=True)
+class TransformerConfiguration:
+    """One row: a GPT-2, trained on ids ``(batch, time)`` that are its labels, too."""
+
+    name: str
+    vocab: int
+    width: int
+    layers: int
+    heads: int
+    positions: int
+    batch: int
+    time: int
+
+    @property
+    def title(self) -> str:
+        """What the row is, for people who do not know its name."""
+        return (
+            f"GPT {self.layers} x {self.width}, {self.vocab:,} tokens, {self.batch} x {self.time}"
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in a step."""
+        return self.batch * self.time
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that Adam updates; the head's weights are the embedding's."""
+        block = 12 * self.width**2 + 13 * self.width
+        return (self.vocab + self.positions + 2) * self.width + self.layers * block
+
+    @property
+    def work(self) -> float:
+        """Floating-point operations of the matrix products of a step, forward and backward."""
+        products = 12 * self.layers * self.width**2 + self.vocab * self.width
+        attention = self.layers * self.time * self.width  # of what is not masked
+        return self.tokens * 6 * float(products + attention)
+
+
+RECURRENT = {
     row.name: row
     for row in [
         Configuration("tut_b2t5", "RNN", 12000, 64, 128, 1, 2, 5),
@@ -78,3 +117,12 @@ CONFIGURATIONS = {
         Configuration("ptb650", "LSTM", 10000, 650, 650, 2, 20, 35),
     ]
 }
+TRANSFORMERS = {
+    row.name: row
+    for row in [
+        TransformerConfiguration("nanogpt", 65, 128, 4, 4, 64, 12, 64),
+        TransformerConfiguration("gpt2", 50257, 768, 12, 12, 1024, 4, 64),
+    ]
+}
+Row = Configuration | TransformerConfiguration
+CONFIGURATIONS: dict[str, Row] = RECURRENT | TRANSFORMERS

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from configurations import CONFIGURATIONS
+from configurations import RECURRENT
 from measure import forget_peak, peak_mib, time_by_turns
 from workload import Workload
 
@@ -91,7 +91,7 @@ def measure_encoding(level: str, megabytes: float) -> dict[str, float]:
 
 def measure_loading(name: str) -> dict[str, float]:
     """Time a shuffled batch of a row, beside the training step that it is for."""
-    row = CONFIGURATIONS[name]
+    row = RECURRENT[name]
     ids = np.random.default_rng(0).integers(row.vocab, size=1_000_000)
     dataset = TokenDataset(ids, row.time)
     batches = _forever(DataLoader(dataset, batch_size=row.batch, shuffle=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from configurations import CONFIGURATIONS, Configuration
+from configurations import RECURRENT
 from transformer_writers import (
     SIZES,
     make_transformer,
@@ -104,7 +104,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, float | str]:
         writes = transformer_contenders(model, args.threads, alone=args.alone)
         most = MOST
     else:
-        row: Configuration = CONFIGURATIONS[name]
+        row = RECURRENT[name]
         model, most = make_model(row), sys.maxsize
         writes = contenders(row, model, args.threads, alone=args.alone)
     size = weights_read(model)

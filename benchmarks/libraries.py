@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 from typing import Any
 
-from configurations import Configuration
+from configurations import Row, TransformerConfiguration
 from measure import Steps
 from workload import Workload
 
@@ -24,8 +24,20 @@ def installed(left_out: list[str] | None) -> list[str]:
     ]
 
 
-def build(name: str, row: Configuration, **options: Any) -> Steps:
+def compared(row: Row, columns: list[str]) -> list[str]:
+    """Return those of the columns that know a row's model."""
+    if not isinstance(row, TransformerConfiguration):
+        return columns
+    known = {"minilm"} | ({"torch", "fused"} if importlib.util.find_spec("transformers") else set())
+    return [name for name in columns if name in known]
+
+
+def build(name: str, row: Row, **options: Any) -> Steps:
     """Return the workload of a column; `fused` is torch with its fused Adam."""
+    if isinstance(row, TransformerConfiguration):
+        from transformer_workload import TransformerWorkload
+
+        return TransformerWorkload(LIBRARIES[name], row, fused=name == "fused")
     if name == "jax":
         from jax_workload import JaxWorkload
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alone import run_alone
-from configurations import CONFIGURATIONS
+from configurations import RECURRENT
 from roofline import busy, cpu_name
 
 from minilm import _core
@@ -81,7 +81,7 @@ def ratios(ms: dict[str, float]) -> dict[str, float]:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", nargs="+", choices=CONFIGURATIONS, default=list(CONFIGURATIONS))
+    parser.add_argument("--rows", nargs="+", choices=RECURRENT, default=list(RECURRENT))
     parser.add_argument("--rounds", type=int, default=3, help="processes of each condition")
     parser.add_argument("--seconds", type=float, default=1.0, help="measured time of a process")
     parser.add_argument("--out", type=Path, default=Path("runs", "bench"), help="folder of results")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from configurations import Configuration
+from configurations import Row
 
 from minilm import _core
 
@@ -42,7 +42,7 @@ class Machine:
     products: dict[str, float]
     bandwidth: float
 
-    def seconds(self, row: Configuration) -> float:
+    def seconds(self, row: Row) -> float:
         """Return the time that a step cannot go below without doing less arithmetic.
 
         The faster product counts: a slow one of ours must not make us look good.

@@ -14,7 +14,7 @@ import libraries
 import plots
 import table
 from alone import run_alone
-from configurations import CONFIGURATIONS, Configuration
+from configurations import CONFIGURATIONS, Row
 from measure import Timing, time_by_turns
 from roofline import Machine, busy, measure_machine
 
@@ -24,9 +24,10 @@ LOSS_STEPS = 50  # whose losses are compared, before the clock runs
 EQUAL = 1e-3  # nats a token: losses that differ by less are those of the same training
 
 
-def measure_row(row: Configuration, machine: Machine, args: argparse.Namespace) -> dict[str, Any]:
+def measure_row(row: Row, machine: Machine, args: argparse.Namespace) -> dict[str, Any]:
     """Measure one configuration in all libraries that there are."""
-    workloads = {name: libraries.build(name, row) for name in args.columns}
+    columns = libraries.compared(row, args.columns)
+    workloads = {name: libraries.build(name, row) for name in columns}
     timings = time_by_turns(workloads, args.steps, LOSS_STEPS)
     ours, roof = timings["minilm"], machine.seconds(row)
     result: dict[str, Any] = {
