@@ -249,6 +249,27 @@ def test_a_bad_output_is_named():
         tiny_engine(Overflow()).run()
 
 
+def test_a_later_batch_of_a_step_is_named_too():
+    class Choke(nn.Module):
+        def forward(self, x):
+            return x * math.nan if self.training and bad in seen else x
+
+    class Choking(Bigram):
+        def __init__(self):
+            super().__init__()
+            self.choke = Choke()
+
+        def forward(self, x):
+            seen[:] = [np.asarray(x).tobytes()]
+            return self.choke(super().forward(x))
+
+    seen: list[bytes] = []
+    batches = list(StreamLoader(CYCLE[:500], 4, 10, seed=0))
+    bad = np.asarray(batches[1].inputs).tobytes()
+    with pytest.raises(NonFiniteError, match="step 1 .*: the output of choke; the last clean"):
+        tiny_engine(Choking(), gradient_accumulation_steps=3, seed=0).run()
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_bad_step_is_not_taken():
     seen = {}

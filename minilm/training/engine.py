@@ -13,6 +13,7 @@ from minilm.data.stream import Window
 from minilm.models.base import LanguageModel
 from minilm.nn.utils import clip_grad_norm_
 from minilm.optim.lr_scheduler import ReduceLROnPlateau
+from minilm.tensor import Tensor
 from minilm.training.arguments import TrainingArguments
 from minilm.training.batch import batch_loss, count_targets
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
@@ -196,14 +197,13 @@ class Engine:
         self.optimizer.zero_grad()
         carried, loss = self.carried, 0.0
         for number, (batch, count) in enumerate(zip(group, counts, strict=True), start=1):
-            # The mean over no targets is no number; only a stream's state has to go on.
-            if count or isinstance(batch, Window):
+            if _is_read(batch, count):
                 loss += self._backward(batch, count / max(tokens, 1))
             if number < len(group):
                 self._tell("on_substep_end")
         self._tell("on_after_backward", batches=group)
         norm = clip_grad_norm_(self.parameters, self.args.max_grad_norm or math.inf).item()
-        self._refuse_non_finite(loss, norm, group[0], carried)
+        self._refuse_non_finite(loss, norm, lambda: self._losses(group, counts, carried))
         self._tell("on_after_clip", grad_norm=norm)
         with interrupt_deferred():
             self._tell("on_pre_optimizer_step")
@@ -229,11 +229,24 @@ class Engine:
         (total if share == 1 else total * share).backward()
         return float(loss.item()) * share
 
-    def _refuse_non_finite(self, loss: float, norm: float, batch: Any, carried: Any) -> None:
+    def _losses(
+        self, group: Sequence[Any], counts: Sequence[int], carried: Any
+    ) -> tuple[Tensor, ...]:
+        """Read the batches of a step again."""
+        losses = []
+        for batch, count in zip(group, counts, strict=True):
+            if _is_read(batch, count):
+                loss, carried = batch_loss(self.model, batch, carried)
+                losses.append(loss)
+        return tuple(losses)
+
+    def _refuse_non_finite(
+        self, loss: float, norm: float, forward: Callable[[], tuple[Tensor, ...]]
+    ) -> None:
         state = self.state
         refuse_non_finite(
             self.model,
-            lambda: batch_loss(self.model, batch, carried),
+            forward,
             loss,
             norm,
             f"step {state.global_step + 1} (epoch {self.passes + 1})",
@@ -337,3 +350,11 @@ class Engine:
             history=self.history,
             **more,
         )
+
+
+def _is_read(batch: Any, count: int) -> bool:
+    """Tell whether a batch of so many targets is read.
+
+    The mean over no targets is no number; only the state that a stream carries has to go on.
+    """
+    return count > 0 or isinstance(batch, Window)
