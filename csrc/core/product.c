@@ -1,7 +1,8 @@
-// B is packed into panels once, by all threads. Then C is cut into blocks, and for each block k is
-// walked in stretches: a panel's stretch meets all rows of the block, six at a time, while it is near.
-// A is read where it lies, but for a transposed A with long rows, which is packed, a block and a
-// stretch at a time.
+// C is cut into blocks, and for each block k is walked in stretches: a panel of B, packed, meets all
+// rows of the block, six at a time, while its stretch is near. Blocks are tall, and each packs the
+// panels that it needs, so that these never leave its core. A is read where it lies, but for a
+// transposed A with long rows: that is packed, a block and a stretch at a time, so blocks are wide, and
+// B is packed once, by all threads.
 #include "product.h"
 
 #include <stdatomic.h>
@@ -13,7 +14,9 @@
 #include "workspace.h"
 
 enum {
-    BLOCK_ROWS = 192,     // rows of a block of C; a multiple of ML_TILE_ROWS
+    WIDE_ROWS = 192,      // rows of a wide block of C; multiples of ML_TILE_ROWS
+    TALL_ROWS = 2040,     // of a tall one,
+    LEAST_TALL_ROWS = 60, // at least, or packing a panel costs more than multiplying with it
     BLOCK_COLUMNS = 512,  // columns of a block of C
     STRETCH = 512,        // of k, at most: more cost the cache, fewer pass over C more often
     BLOCK_WORK = 1 << 19, // multiply-adds that make a block worth a task
@@ -24,7 +27,7 @@ typedef struct product_job {
     const ml_product *product;
     const ml_kernels *kernels;
     ml_packed_shape shape; // of B
-    const ml_real *panels;
+    const ml_real *panels; // NULL where blocks are tall, and each packs its own
     size_t block_rows, block_panels;
     size_t stretch; // of k
     size_t blocks_across;
@@ -50,14 +53,43 @@ static a_rows rows_of_a(const ml_product *p, size_t i, size_t r, size_t k, size_
     return (a_rows){p->a + (i + r) * p->lda + k, p->lda, 1};
 }
 
-// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is packed. A panel's
-// stretch stays in a core's first-level cache for all rows.
+// Where element (k, column) of B lies behind its first, in numbers.
+typedef struct b_strides {
+    size_t k, column;
+} b_strides;
+
+static b_strides strides_of_b(const ml_product *p)
+{
+    return p->trans_b == ML_TRANS ? (b_strides){1, p->ldb} : (b_strides){p->ldb, 1};
+}
+
+// A panel of B for one stretch of k; packed into `own` where B is not packed as a whole.
+static const ml_real *panel_of_b(const product_job *job, size_t panel, size_t k, size_t depth,
+                                 ml_real *own)
+{
+    const ml_product *p = job->product;
+    const size_t width = job->shape.unit_width, column = panel * width;
+    if (job->panels != NULL)
+        return job->panels + panel * job->shape.panel_size + k * width;
+    ml_packed_shape shape = job->shape;
+    shape.units = ml_smaller(width, p->n - column);
+    shape.depth = depth;
+    shape.panels = 1;
+    shape.panel_size = depth * width;
+    const b_strides b = strides_of_b(p);
+    ml_pack(&shape, p->b + k * b.k + column * b.column, b.k, 0, b.column, own);
+    return own;
+}
+
+// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is packed, `own` is
+// for a panel of B. A panel's stretch stays in a core's first-level cache for all rows.
 static void multiply_stretch(const product_job *job, size_t i, size_t rows, size_t j, size_t panels,
-                             size_t k, size_t depth, const ml_real *packed)
+                             size_t k, size_t depth, const ml_real *packed, ml_real *own)
 {
     const ml_product *p = job->product;
     const size_t width = job->shape.unit_width;
-    for (size_t panel = j; panel < j + panels; panel++)
+    for (size_t panel = j; panel < j + panels; panel++) {
+        const ml_real *b = panel_of_b(job, panel, k, depth, own);
         for (size_t r = 0; r < rows; r += ML_TILE_ROWS) {
             const a_rows a = rows_of_a(p, i, r, k, depth, packed);
             const size_t column = panel * width;
@@ -70,7 +102,7 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
                 .a = a.data,
                 .a_row = a.row,
                 .a_k = a.step,
-                .panel = job->panels + panel * job->shape.panel_size + k * width,
+                .panel = b,
                 .panel_row = width,
                 .init = k > 0 ? c : init,
                 .init_row = k > 0 ? p->ldc : p->init_row,
@@ -79,6 +111,13 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
             };
             job->kernels->panel_product(&tile);
         }
+    }
+}
+
+// Numbers that a block packs A into, behind those for a panel of B.
+static size_t own_panel_size(const product_job *job)
+{
+    return job->panels != NULL ? 0 : job->stretch * job->shape.unit_width;
 }
 
 static void multiply_block(void *ctx, size_t index)
@@ -89,24 +128,28 @@ static void multiply_block(void *ctx, size_t index)
     const size_t j = index % job->blocks_across * job->block_panels;
     const size_t rows = ml_smaller(job->block_rows, p->m - i);
     const size_t panels = ml_smaller(job->block_panels, job->shape.panels - j);
-    ml_real *packed = NULL; // (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS)
-    if (packs_a(p)) {
-        size_t size = ml_ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch);
-        packed = ml_buffer_acquire(size * sizeof *packed);
-        if (packed == NULL) {
+    // A panel of B, and A as (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS): what has to be packed of them.
+    const size_t panel_size = own_panel_size(job);
+    const size_t a_size =
+        packs_a(p) ? ml_ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch) : 0;
+    ml_real *own = NULL;
+    if (panel_size + a_size > 0) {
+        own = ml_buffer_acquire((panel_size + a_size) * sizeof *own);
+        if (own == NULL) {
             atomic_store(&job->failed, 1);
             return;
         }
     }
+    ml_real *packed = a_size > 0 ? own + panel_size : NULL;
     size_t k = 0;
     do { // once even where k is 0: C is init
         size_t depth = ml_smaller(job->stretch, p->k - k);
         if (packed != NULL)
             job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, packed);
-        multiply_stretch(job, i, rows, j, panels, k, depth, packed);
+        multiply_stretch(job, i, rows, j, panels, k, depth, packed, own);
         k += depth;
     } while (k < p->k);
-    ml_buffer_release(packed);
+    ml_buffer_release(own);
 }
 
 // Half, in whole units.
@@ -121,16 +164,20 @@ static size_t cut(product_job *job)
     const ml_product *p = job->product;
     const double work = (double)p->m * (double)p->n * (double)p->k / BLOCK_WORK;
     const size_t wanted = work < 1 ? 1 : work < 8 ? (size_t)work : 8;
-    job->block_rows = BLOCK_ROWS;
+    const int tall = job->panels == NULL;
+    const size_t least_rows = tall ? LEAST_TALL_ROWS : ML_TILE_ROWS;
+    const size_t all_rows = ml_ceil_div(p->m, ML_TILE_ROWS) * ML_TILE_ROWS;
+    job->block_rows = ml_smaller(tall ? TALL_ROWS : WIDE_ROWS, all_rows);
     job->block_panels = BLOCK_COLUMNS / job->shape.unit_width;
     for (;;) {
         job->blocks_across = ml_ceil_div(job->shape.panels, job->block_panels);
         size_t blocks = ml_ceil_div(p->m, job->block_rows) * job->blocks_across;
         if (blocks >= wanted)
             return blocks;
-        if (job->block_rows > 2 * ML_TILE_ROWS)
+        const int can_narrow = job->block_panels > 1;
+        if (job->block_rows > 2 * least_rows && !(tall && can_narrow))
             job->block_rows = halve(job->block_rows, ML_TILE_ROWS);
-        else if (job->block_panels > 1)
+        else if (can_narrow)
             job->block_panels = halve(job->block_panels, 1);
         else
             return blocks;
@@ -144,16 +191,20 @@ int ml_product_run(const ml_product *product, ml_error *err)
                        .shape = ml_packed_plan(1, product->n, product->k)};
     // Stretches of nearly equal length.
     job.stretch = ml_ceil_div(product->k, ml_ceil_div(product->k, STRETCH) + (product->k == 0));
-    ml_real *panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
-    if (panels != NULL) {
-        const int transposed = product->trans_b == ML_TRANS;
-        ml_pack(&job.shape, product->b, transposed ? 1 : product->ldb, 0,
-                transposed ? product->ldb : 1, panels);
+    const int tall = !packs_a(product); // else blocks share what they pack, or each packs all of A
+    ml_real *panels = NULL;
+    if (!tall) {
+        panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
+        if (panels != NULL) {
+            const b_strides b = strides_of_b(product);
+            ml_pack(&job.shape, product->b, b.k, 0, b.column, panels);
+        }
         job.panels = panels;
-        ml_parallel_for(cut(&job), multiply_block, &job);
-        ml_buffer_release(panels);
     }
-    if (panels == NULL || atomic_load(&job.failed))
+    if (tall || panels != NULL)
+        ml_parallel_for(cut(&job), multiply_block, &job);
+    ml_buffer_release(panels);
+    if ((!tall && panels == NULL) || atomic_load(&job.failed))
         return ml_fail(err, ML_ERR_MEMORY,
                        "matrix product (%zu, %zu, %zu): no memory for packed operands", product->m,
                        product->n, product->k);
