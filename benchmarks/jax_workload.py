@@ -26,7 +26,7 @@ class JaxWorkload:
         weights = {name: jnp.asarray(weight) for name, weight in draw_weights(row).items()}
         means, squares = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
         self.state = weights, means, squares, jnp.zeros(())
-        inputs, targets = draw_batch(row.vocab, row.batch, row.time)
+        inputs, targets = draw_batch(row)
         self.inputs, self.targets = jnp.asarray(inputs.T), jnp.asarray(targets.T)  # (time, batch)
         self._step = jax.jit(self._train, donate_argnums=0)
 

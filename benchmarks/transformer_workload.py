@@ -34,7 +34,7 @@ class TransformerWorkload:
         self.model = make_model(library, row)
         options = {"fused": True} if fused else {}
         self.optimizer = optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, **options)
-        inputs, _ = draw_batch(row.vocab, row.batch, row.time)
+        inputs, _ = draw_batch(row)
         self.ids = tensors.tensor(inputs)
 
     def step(self) -> float:

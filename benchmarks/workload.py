@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 import numpy as np
-from configurations import Configuration
+from configurations import Configuration, Row
 
 LEARNING_RATE = 1e-3
 LARGEST_NORM = 1.0  # gradients are clipped to it
@@ -59,7 +59,7 @@ class Workload:
         options = {"lr": LEARNING_RATE} | options
         self.optimizer = optim.Adam(self.model.parameters(), **options)
         self.criterion = nn.CrossEntropyLoss()
-        self.inputs, self.targets = map(tensors.tensor, draw_batch(row.vocab, row.batch, row.time))
+        self.inputs, self.targets = map(tensors.tensor, draw_batch(row))
 
     def step(self) -> float:
         """Train on the batch once, and return the loss before."""
@@ -72,7 +72,7 @@ class Workload:
         return float(loss.item())
 
 
-def draw_batch(vocab: int, batch: int, time: int) -> np.ndarray:
+def draw_batch(row: Row) -> np.ndarray:
     """Draw inputs and targets, ids ``(2, batch, time)``, the same for all libraries.
 
     The targets are the inputs one token later, and most tokens have a usual successor. There must
@@ -80,10 +80,10 @@ def draw_batch(vocab: int, batch: int, time: int) -> np.ndarray:
     drives two libraries apart.
     """
     draw = np.random.default_rng(SEED)
-    successor = draw.permutation(vocab)
-    ids = draw.integers(vocab, size=(batch, time + 1))
+    successor = draw.permutation(row.vocab)
+    ids = draw.integers(row.vocab, size=(row.batch, row.time + 1))
     usual = draw.uniform(size=ids.shape) < USUAL
-    for t in range(time):
+    for t in range(row.time):
         ids[:, t + 1] = np.where(usual[:, t], successor[ids[:, t]], ids[:, t + 1])
     return np.stack([ids[:, :-1], ids[:, 1:]])
 

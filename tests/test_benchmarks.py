@@ -30,6 +30,32 @@ def test_parameters_are_those_of_the_model(name: str) -> None:
 
 
 @pytest.mark.usefixtures("modules")
+def test_parameters_of_a_transformer_are_those_of_the_model() -> None:
+    from configurations import CONFIGURATIONS
+    from libraries import build
+
+    row = CONFIGURATIONS["nanogpt"]
+    assert row.parameters == build("minilm", row).model.num_parameters()
+
+
+@pytest.mark.usefixtures("modules")
+def test_transformers_trains_the_same() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from configurations import TransformerConfiguration
+    from libraries import build, compared
+
+    row = TransformerConfiguration(
+        "", 7, width=32, layers=2, heads=2, positions=16, batch=4, time=11
+    )
+    assert compared(row, ["minilm", "torch", "jax"]) == ["minilm", "torch"]
+    workloads = [build(name, row) for name in ("minilm", "torch", "fused")]
+    losses = np.array([[workload.step() for workload in workloads] for _ in range(50)])
+    assert losses[-1, 0] < losses[0, 0] - 0.1
+    np.testing.assert_allclose(losses[:, 1:], losses[:, :1].repeat(2, 1), atol=1e-4)
+
+
+@pytest.mark.usefixtures("modules")
 def test_work_is_counted_by_hand() -> None:
     from configurations import Configuration
 
