@@ -1,4 +1,4 @@
-"""Time the matrix products of training, our own beside NumPy's BLAS, by turns, on one thread.
+"""Time the matrix products of training, our own beside NumPy's BLAS, by turns.
 
 ``MINILM_ISA=avx2`` and ``OPENBLAS_CORETYPE=Haswell`` compare the two without AVX-512.
 """
@@ -7,17 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
-
-for name in ["OPENBLAS_NUM_THREADS", "MINILM_NUM_THREADS"]:
-    os.environ[name] = "1"  # read when NumPy and minilm are loaded
-
-import numpy as np  # noqa: E402
-
-from minilm import _core  # noqa: E402
+from types import SimpleNamespace
 
 SHAPES = [  # rows, features in, features out
     (1600, 64, 128),
@@ -32,6 +24,10 @@ SHAPES = [  # rows, features in, features out
 
 def products(rows: int, inside: int, outside: int) -> dict[str, tuple[Callable, Callable]]:
     """Return for each product of a linear layer ours and NumPy's."""
+    import numpy as np
+
+    from minilm import _core
+
     x = np.full((rows, inside), 0.5, np.float32)
     weight = np.full((outside, inside), 0.5, np.float32)
     layer = _core.Layer("linear", in_features=inside, out_features=outside, bias=False)
@@ -43,29 +39,37 @@ def products(rows: int, inside: int, outside: int) -> dict[str, tuple[Callable, 
     }
 
 
-def rates(pair: tuple[Callable, Callable], operations: float, turns: int) -> list[float]:
-    """Return both rates in GFLOP/s, medians of runs by turns."""
-    seconds: list[list[float]] = [[], []]
-    for _ in range(turns):
-        for product, taken in zip(pair, seconds, strict=True):
-            product()  # brings its operands into the caches
-            start = time.perf_counter()
-            product()
-            taken.append(time.perf_counter() - start)
-    return [operations / statistics.median(taken) / 1e9 for taken in seconds]
+def rates(pair: tuple[Callable, Callable], operations: float, steps: int) -> list[float]:
+    """Return both rates in GFLOP/s."""
+    from measure import time_by_turns
+
+    ours, theirs = (SimpleNamespace(step=product) for product in pair)
+    timings = time_by_turns({"ours": ours, "theirs": theirs}, steps, warm_up=1)
+    return [operations / timing.median / 1e9 for timing in timings.values()]
+
+
+def limit_threads(threads: int) -> None:
+    """Let both have so many; read when they are loaded."""
+    for name in ["OPENBLAS_NUM_THREADS", "MINILM_NUM_THREADS"]:
+        os.environ[name] = str(threads)
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20, help="measured products of each, at least")
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="the first so many only")
     args = parser.parse_args()
-    print(f"{_core.config()['isa']}, one thread, GFLOP/s: minilm / NumPy's BLAS")
+    limit_threads(args.threads)
+    from minilm import _core
+
+    isa = _core.config()["isa"]
+    print(f"{isa}, threads: {args.threads}, GFLOP/s: minilm / NumPy's BLAS")
     print("| rows, in, out | x W^T | dy W | dy^T x |\n|---|---|---|---|")
     for shape in SHAPES[: args.shapes]:
         operations = 2.0 * shape[0] * shape[1] * shape[2]
-        cells = [rates(pair, operations, args.turns) for pair in products(*shape).values()]
+        cells = [rates(pair, operations, args.steps) for pair in products(*shape).values()]
         figures = [f"{ours:.0f} / {theirs:.0f}" for ours, theirs in cells]
         print(f"| {', '.join(map(str, shape))} | {' | '.join(figures)} |", flush=True)
     return 0

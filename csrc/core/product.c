@@ -27,7 +27,7 @@ typedef struct product_job {
     const ml_product *product;
     const ml_kernels *kernels;
     ml_packed_shape shape; // of B
-    const ml_real *panels; // NULL where blocks are tall, and each packs its own
+    const ml_real *panels; // all of B, packed; NULL where each block packs what it needs
     size_t block_rows, block_panels;
     size_t stretch; // of k
     size_t blocks_across;
@@ -63,7 +63,7 @@ static b_strides strides_of_b(const ml_product *p)
     return p->trans_b == ML_TRANS ? (b_strides){1, p->ldb} : (b_strides){p->ldb, 1};
 }
 
-// A panel of B for one stretch of k; packed into `own` where B is not packed as a whole.
+// A panel of B for one stretch of k; packed into `own` where it is not yet.
 static const ml_real *panel_of_b(const product_job *job, size_t panel, size_t k, size_t depth,
                                  ml_real *own)
 {
@@ -81,17 +81,17 @@ static const ml_real *panel_of_b(const product_job *job, size_t panel, size_t k,
     return own;
 }
 
-// One stretch of k of a block: rows i .. of C, panels j .. ; `packed` is A where it is packed, `own` is
-// for a panel of B. A panel's stretch stays in a core's first-level cache for all rows.
+// One stretch of k of a block: rows i .. of C, panels j .. ; `own` holds A where it is packed, and is for
+// a panel of B otherwise. A panel's stretch stays in a core's own cache for all rows.
 static void multiply_stretch(const product_job *job, size_t i, size_t rows, size_t j, size_t panels,
-                             size_t k, size_t depth, const ml_real *packed, ml_real *own)
+                             size_t k, size_t depth, ml_real *own)
 {
     const ml_product *p = job->product;
     const size_t width = job->shape.unit_width;
     for (size_t panel = j; panel < j + panels; panel++) {
         const ml_real *b = panel_of_b(job, panel, k, depth, own);
         for (size_t r = 0; r < rows; r += ML_TILE_ROWS) {
-            const a_rows a = rows_of_a(p, i, r, k, depth, packed);
+            const a_rows a = rows_of_a(p, i, r, k, depth, own);
             const size_t column = panel * width;
             ml_real *c = p->c + (i + r) * p->ldc + column;
             const ml_real *init = p->init != NULL ? p->init + (i + r) * p->init_row + column : NULL;
@@ -114,10 +114,12 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
     }
 }
 
-// Numbers that a block packs A into, behind those for a panel of B.
-static size_t own_panel_size(const product_job *job)
+// Numbers that a block packs at a time: A as (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS), or a panel.
+static size_t own_size(const product_job *job, size_t rows)
 {
-    return job->panels != NULL ? 0 : job->stretch * job->shape.unit_width;
+    if (packs_a(job->product))
+        return ml_ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch);
+    return job->stretch * job->shape.unit_width;
 }
 
 static void multiply_block(void *ctx, size_t index)
@@ -128,25 +130,17 @@ static void multiply_block(void *ctx, size_t index)
     const size_t j = index % job->blocks_across * job->block_panels;
     const size_t rows = ml_smaller(job->block_rows, p->m - i);
     const size_t panels = ml_smaller(job->block_panels, job->shape.panels - j);
-    // A panel of B, and A as (rows / ML_TILE_ROWS, depth, ML_TILE_ROWS): what has to be packed of them.
-    const size_t panel_size = own_panel_size(job);
-    const size_t a_size =
-        packs_a(p) ? ml_ceil_div(rows, ML_TILE_ROWS) * ML_PACKED_ROWS_SIZE(job->stretch) : 0;
-    ml_real *own = NULL;
-    if (panel_size + a_size > 0) {
-        own = ml_buffer_acquire((panel_size + a_size) * sizeof *own);
-        if (own == NULL) {
-            atomic_store(&job->failed, 1);
-            return;
-        }
+    ml_real *own = ml_buffer_acquire(own_size(job, rows) * sizeof *own);
+    if (own == NULL) {
+        atomic_store(&job->failed, 1);
+        return;
     }
-    ml_real *packed = a_size > 0 ? own + panel_size : NULL;
     size_t k = 0;
     do { // once even where k is 0: C is init
         size_t depth = ml_smaller(job->stretch, p->k - k);
-        if (packed != NULL)
-            job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, packed);
-        multiply_stretch(job, i, rows, j, panels, k, depth, packed, own);
+        if (packs_a(p))
+            job->kernels->pack_transposed(rows, depth, p->a + k * p->lda + i, p->lda, own);
+        multiply_stretch(job, i, rows, j, panels, k, depth, own);
         k += depth;
     } while (k < p->k);
     ml_buffer_release(own);
@@ -164,7 +158,7 @@ static size_t cut(product_job *job)
     const ml_product *p = job->product;
     const double work = (double)p->m * (double)p->n * (double)p->k / BLOCK_WORK;
     const size_t wanted = work < 1 ? 1 : work < 8 ? (size_t)work : 8;
-    const int tall = job->panels == NULL;
+    const int tall = !packs_a(p); // else blocks are wide, or each would pack all of A
     const size_t least_rows = tall ? LEAST_TALL_ROWS : ML_TILE_ROWS;
     const size_t all_rows = ml_ceil_div(p->m, ML_TILE_ROWS) * ML_TILE_ROWS;
     job->block_rows = ml_smaller(tall ? TALL_ROWS : WIDE_ROWS, all_rows);
@@ -184,6 +178,13 @@ static size_t cut(product_job *job)
     }
 }
 
+static int no_memory(const ml_product *p, ml_error *err)
+{
+    return ml_fail(err, ML_ERR_MEMORY,
+                   "matrix product (%zu, %zu, %zu): no memory for packed operands", p->m, p->n,
+                   p->k);
+}
+
 int ml_product_run(const ml_product *product, ml_error *err)
 {
     product_job job = {.product = product,
@@ -191,22 +192,16 @@ int ml_product_run(const ml_product *product, ml_error *err)
                        .shape = ml_packed_plan(1, product->n, product->k)};
     // Stretches of nearly equal length.
     job.stretch = ml_ceil_div(product->k, ml_ceil_div(product->k, STRETCH) + (product->k == 0));
-    const int tall = !packs_a(product); // else blocks share what they pack, or each packs all of A
     ml_real *panels = NULL;
-    if (!tall) {
+    if (packs_a(product)) {
         panels = ml_buffer_acquire(ml_packed_size(&job.shape) * sizeof *panels);
-        if (panels != NULL) {
-            const b_strides b = strides_of_b(product);
-            ml_pack(&job.shape, product->b, b.k, 0, b.column, panels);
-        }
+        if (panels == NULL)
+            return no_memory(product, err);
+        const b_strides b = strides_of_b(product);
+        ml_pack(&job.shape, product->b, b.k, 0, b.column, panels);
         job.panels = panels;
     }
-    if (tall || panels != NULL)
-        ml_parallel_for(cut(&job), multiply_block, &job);
+    ml_parallel_for(cut(&job), multiply_block, &job);
     ml_buffer_release(panels);
-    if ((!tall && panels == NULL) || atomic_load(&job.failed))
-        return ml_fail(err, ML_ERR_MEMORY,
-                       "matrix product (%zu, %zu, %zu): no memory for packed operands", product->m,
-                       product->n, product->k);
-    return ML_OK;
+    return atomic_load(&job.failed) ? no_memory(product, err) : ML_OK;
 }

@@ -118,6 +118,11 @@ static void test_blocks(void)
     check_product((product){ML_TRANS, ML_NO_TRANS, 130, 1500, 90, 0, 1, 0});
     check_product((product){ML_TRANS, ML_TRANS, 300, 301, 302, 1, 0, 1});
     check_product((product){ML_NO_TRANS, ML_NO_TRANS, 700, 650, 77, 0, 0, 1});
+    check_product((product){ML_NO_TRANS, ML_TRANS, 2100, 40, 30, 0, 1, 0});
+    // more than one stretch of k
+    check_product((product){ML_NO_TRANS, ML_NO_TRANS, 130, 290, 1100, 3, 0, 1});
+    check_product((product){ML_NO_TRANS, ML_TRANS, 130, 290, 1100, 3, 1, 0});
+    check_product((product){ML_TRANS, ML_NO_TRANS, 130, 290, 1100, 0, 0, 0});
 }
 
 // Up to 23 rows B is read where it lies: row blocks and columns of every width, k in more than one
