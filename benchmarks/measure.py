@@ -16,7 +16,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 TURN = 4  # measured steps in a row, as a training run has them
-PAUSE = 0.03  # seconds: threads of one library spin for a while, and must not meet the other's turn
+PAUSE = 0.15  # seconds: threads of one library spin for a while, and must not meet the other's turn
 
 
 class Steps(Protocol):
