@@ -11,7 +11,7 @@
 #include "error.h"
 #include "real.h"
 
-enum { ML_MAX_DIMS = 8, ML_MAX_INPUTS = 4, ML_MAX_OUTPUTS = 3, ML_NAME_SIZE = 32 };
+enum { ML_MAX_DIMS = 8, ML_MAX_INPUTS = 5, ML_MAX_OUTPUTS = 3, ML_NAME_SIZE = 32 };
 
 // ---- configuration ----------------------------------------------------------------------------
 

@@ -36,10 +36,10 @@ const ml_layer ml_layer_lstm = {
     .name = "lstm",
     .family = &lstm_cell,
     .fields = lstm_fields,
-    .inputs = 4,
+    .inputs = 5,
     .outputs = 3,
     .input = {ML_RECURRENT_INPUT, ML_RECURRENT_STATE("h_0", 1), ML_RECURRENT_STATE("c_0", 1),
-              ML_RECURRENT_IDS},
+              ML_RECURRENT_IDS, ML_RECURRENT_STARTS},
     .output = {ML_RECURRENT_OUTPUT, ML_RECURRENT_STATE("h_n", 0), ML_RECURRENT_STATE("c_n", 0)},
     ML_RECURRENT_FUNCTIONS,
 };

@@ -74,6 +74,26 @@ static int check_ids(const ml_call *call, const ml_array *ids, ml_error *err)
     return ml_check_ids(ids, name, table->shape[0], 0, err);
 }
 
+static int check_starts(const ml_call *call, const ml_sizes *n, ml_error *err)
+{
+    const ml_recurrent_config *c = call->config;
+    const ml_array *starts = ml_starts_of(call);
+    if (starts->data == NULL)
+        return ML_OK;
+    if (c->bidirectional)
+        return ml_fail(err, ML_ERR_VALUE,
+                       "%s: starts: a layer of both directions reads sequences from their ends, "
+                       "too: give it one sequence in each row of the batch, without starts",
+                       call->layer->name);
+    const size_t time = c->batch_first ? 1 : 0;
+    if (starts->ndim == 2 && starts->shape[time] == n->T && starts->shape[1 - time] == n->B)
+        return ML_OK;
+    char text[96];
+    return ml_fail(err, ML_ERR_SHAPE, "%s: starts: expected (%s) of time %zu and batch %zu, got %s",
+                   call->layer->name, c->batch_first ? "batch, time" : "time, batch", n->T, n->B,
+                   ml_shape_text(starts, text, sizeof text));
+}
+
 int ml_recurrent_prepare(ml_call *call, ml_error *err)
 {
     const ml_cell *cell = call->layer->family;
@@ -89,7 +109,8 @@ int ml_recurrent_prepare(ml_call *call, ml_error *err)
                        call->layer->name, ids->data != NULL ? "ids" : "input",
                        ml_shape_text(sequence, text, sizeof text));
     }
-    if ((code = check_state(call, &n, 1, "h_0", err)) != ML_OK)
+    if ((code = check_starts(call, &n, err)) != ML_OK ||
+        (code = check_state(call, &n, 1, "h_0", err)) != ML_OK)
         return code;
     if (cell->has_c && (code = check_state(call, &n, 2, "c_0", err)) != ML_OK)
         return code;
@@ -152,25 +173,26 @@ static int project(const ml_cell *cell, size_t H, size_t rows, const ml_real *x,
     return code;
 }
 
-// Puts an initial state (or 0) into the slot that the first step reads.
-static void begin_state(const ml_scan *scan, const ml_array *initial, size_t place, ml_real *states)
+// Puts an initial state (or 0) where the first step reads it.
+static void begin_state(const ml_scan *scan, const ml_array *initial, size_t place,
+                        const ml_states *states)
 {
     const size_t size = scan->B * scan->H;
-    ml_real *slot =
-        states + ml_slot_before(&scan->memory, scan->memory.reverse ? scan->T - 1 : 0) * size;
-    if (initial->data != NULL)
-        memcpy(slot, (const ml_real *)initial->data + place * size, size * sizeof *slot);
-    else
-        memset(slot, 0, size * sizeof *slot);
+    ml_real *first = states->before + (scan->memory.reverse ? scan->T - 1 : 0) * size;
+    if (initial->data == NULL) {
+        memset(first, 0, size * sizeof *first);
+        return;
+    }
+    memcpy(first, (const ml_real *)initial->data + place * size, size * sizeof *first);
+    ml_clear_started(scan, first);
 }
 
 // Copies the state that the last step left to the output.
-static void end_state(const ml_scan *scan, const ml_real *states, ml_array *final, size_t place)
+static void end_state(const ml_scan *scan, const ml_states *states, ml_array *final, size_t place)
 {
     const size_t size = scan->B * scan->H;
-    const ml_real *slot =
-        states + ml_slot_after(&scan->memory, scan->memory.reverse ? 0 : scan->T - 1) * size;
-    memcpy((ml_real *) final->data + place * size, slot, size * sizeof *slot);
+    const ml_real *last = states->after + (scan->memory.reverse ? 0 : scan->T - 1) * size;
+    memcpy((ml_real *) final->data + place * size, last, size * sizeof *last);
 }
 
 static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes *n,
@@ -187,15 +209,15 @@ static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes 
                        by_table ? s->table : scan.memory.gates, err);
     if (code != ML_OK)
         return code;
-    begin_state(&scan, &call->input[1], place, scan.memory.h);
+    begin_state(&scan, &call->input[1], place, &scan.memory.h);
     if (cell->has_c)
-        begin_state(&scan, &call->input[2], place, scan.memory.c);
+        begin_state(&scan, &call->input[2], place, &scan.memory.c);
     scan.y = l + 1 == n->L ? ml_output_rows(call, n, call->output[0].data, d)
                            : ml_own_rows(n, layers[l + 1].x, d);
     ml_scan_forward(&scan);
-    end_state(&scan, scan.memory.h, &call->output[1], place);
+    end_state(&scan, &scan.memory.h, &call->output[1], place);
     if (cell->has_c)
-        end_state(&scan, scan.memory.c, &call->output[2], place);
+        end_state(&scan, &scan.memory.c, &call->output[2], place);
     return ML_OK;
 }
 
@@ -211,7 +233,7 @@ int ml_recurrent_forward(ml_call *call, ml_error *err)
     ml_lay_out_layers(cell, call, &n, call->need_grad ? &saved : &workspace, layers);
 
     int code = ML_OK;
-    ml_arrange_ids(call, &n, s.ids);
+    ml_arrange_ids(call, &n, &s);
     if (layers[0].x != NULL)
         ml_swap_axes(n.B, n.T, n.E, call->input[0].data, layers[0].x);
     for (size_t place = 0; place < n.L * n.D && code == ML_OK; place++) {

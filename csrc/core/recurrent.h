@@ -34,8 +34,9 @@ typedef struct ml_cell {
     ml_cell_backward_fn (*backward)(const ml_kernels *kernels, const ml_recurrent_config *config);
 } ml_cell;
 
-// The ids that choose rows of the input; data NULL: there are none.
+// The ids that choose rows of the input, and the steps that start anew; data NULL: there are none.
 const ml_array *ml_ids_of(const ml_call *call);
+const ml_array *ml_starts_of(const ml_call *call);
 
 // The functions of a table entry.
 int ml_recurrent_check(const void *config, ml_error *err);
@@ -64,9 +65,12 @@ int ml_recurrent_backward(ml_call *call, ml_error *err);
 // The ports. With `ids` given, `input` is a table (V, input_size) of which they choose rows: the
 // layer does the work of the embedding below it, too. It projects each row of the table once,
 // rather than each step of each sequence, which is less work where there are fewer rows than steps.
+// Where `starts` is not 0, a sequence starts anew: the step reads a state of 0, and no gradient goes
+// to the steps before it. For layers of one direction.
 #define ML_RECURRENT_INPUT {"input", "(time, batch, input_size)", ML_REALS, 0}
 #define ML_RECURRENT_OUTPUT {"output", "(time, batch, directions * hidden_size)", ML_REALS, 0}
 #define ML_RECURRENT_IDS {"ids", "(time, batch)", ML_IDS, 1}
+#define ML_RECURRENT_STARTS {"starts", "(time, batch)", ML_IDS, 1}
 #define ML_RECURRENT_STATE(name, optional)                                                         \
     {name, "(layers * directions, batch, hidden_size)", ML_REALS, optional}
 

@@ -58,12 +58,12 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
                             size_t place, const input_side *in, ml_error *err)
 {
     const size_t H = scan->H, S = cell->saved;
-    const ml_real *h_prev = scan->memory.h + (scan->memory.reverse ? scan->B * H : 0);
     int code = ML_OK, add;
     ml_real *grad = ml_grad_at(call, place, ML_W_HH, &add);
     if (grad != NULL)
         code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, scan->T * scan->B,
-                       scan->dgates + cell->hidden_column * H, S * H, h_prev, H, add, grad, H, err);
+                       scan->dgates + cell->hidden_column * H, S * H, scan->memory.h.before, H, add,
+                       grad, H, err);
     grad = ml_grad_at(call, place, ML_W_IH, &add);
     for (size_t r = 0; r < cell->runs && grad != NULL && code == ML_OK; r++) {
         const ml_gate_run run = cell->input_run[r];
@@ -104,10 +104,13 @@ static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *sc
                        H, 0, dh, H, err);
         if (!cell->has_c)
             ml_scale(size, 1, scan->carry, 1, dh);
+        ml_clear_started(scan, dh);
     }
-    if (cell->has_c && call->grad_input[2].data != NULL)
-        memcpy((ml_real *)call->grad_input[2].data + place * size, scan->carry,
-               size * sizeof *scan->carry);
+    if (cell->has_c && call->grad_input[2].data != NULL) {
+        ml_real *dc = (ml_real *)call->grad_input[2].data + place * size;
+        memcpy(dc, scan->carry, size * sizeof *dc);
+        ml_clear_started(scan, dc);
+    }
     return code;
 }
 
@@ -150,7 +153,7 @@ int ml_recurrent_backward(ml_call *call, ml_error *err)
     ml_arena workspace = {.base = call->workspace}, saved = {.base = call->saved};
     const ml_scratch s = ml_lay_out_scratch(cell, &n, 1, &workspace);
     ml_lay_out_layers(cell, call, &n, &saved, layers);
-    ml_arrange_ids(call, &n, s.ids);
+    ml_arrange_ids(call, &n, &s);
 
     ml_real *wanted = call->grad_input[0].data;
     const int swapped = layers[0].x != NULL; // into time-major order

@@ -19,6 +19,7 @@ ml_sizes ml_sizes_of(const ml_call *call)
         .H = c->hidden_size,
         .L = c->num_layers,
         .D = c->bidirectional ? 2 : 1,
+        .starts = ml_starts_of(call)->data != NULL,
     };
 }
 
@@ -60,7 +61,7 @@ ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add)
     return call->grad_param[index].data;
 }
 
-// ---- ids --------------------------------------------------------------------------------------
+// ---- ids and starts ---------------------------------------------------------------------------
 
 const ml_array *ml_ids_of(const ml_call *call)
 {
@@ -68,13 +69,22 @@ const ml_array *ml_ids_of(const ml_call *call)
     return &call->input[cell->has_c ? 3 : 2];
 }
 
-void ml_arrange_ids(const ml_call *call, const ml_sizes *n, int64_t *arranged)
+const ml_array *ml_starts_of(const ml_call *call) { return ml_ids_of(call) + 1; }
+
+static void arrange(const ml_call *call, const ml_sizes *n, const int64_t *from, int64_t *to)
 {
     const ml_recurrent_config *c = call->config;
-    const int64_t *ids = ml_ids_of(call)->data;
-    for (size_t t = 0; t < n->T && n->V > 0; t++)
+    for (size_t t = 0; t < n->T; t++)
         for (size_t b = 0; b < n->B; b++)
-            arranged[t * n->B + b] = ids[c->batch_first ? b * n->T + t : t * n->B + b];
+            to[t * n->B + b] = from[c->batch_first ? b * n->T + t : t * n->B + b];
+}
+
+void ml_arrange_ids(const ml_call *call, const ml_sizes *n, const ml_scratch *scratch)
+{
+    if (n->V > 0)
+        arrange(call, n, ml_ids_of(call)->data, scratch->ids);
+    if (n->starts)
+        arrange(call, n, ml_starts_of(call)->data, scratch->starts);
 }
 
 // ---- memory -----------------------------------------------------------------------------------
@@ -95,6 +105,17 @@ static int needs_copy(const ml_call *call, const ml_sizes *n, size_t layer)
     return n->D == 2 || ml_drops(call);
 }
 
+static ml_states lay_out_states(const ml_sizes *n, int reverse, ml_arena *arena)
+{
+    if (n->starts) {
+        ml_real *before = ml_arena_array(arena, n->T, n->B, n->H);
+        return (ml_states){before, ml_arena_array(arena, n->T, n->B, n->H)};
+    }
+    ml_real *first = ml_arena_array(arena, n->T + 1, n->B, n->H);
+    ml_real *second = first != NULL ? first + n->B * n->H : NULL;
+    return reverse ? (ml_states){second, first} : (ml_states){first, second};
+}
+
 void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes *n, ml_arena *arena,
                        ml_layer_memory *layers)
 {
@@ -107,10 +128,16 @@ void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes 
             ml_direction *dir = &m->direction[d];
             dir->reverse = d == 1;
             dir->gates = ml_arena_array(arena, n->T, n->B, cell->saved * n->H);
-            dir->h = ml_arena_array(arena, n->T + 1, n->B, n->H);
-            dir->c = cell->has_c ? ml_arena_array(arena, n->T + 1, n->B, n->H) : NULL;
+            dir->h = lay_out_states(n, dir->reverse, arena);
+            dir->c = cell->has_c ? lay_out_states(n, dir->reverse, arena) : (ml_states){0};
         }
     }
+}
+
+static int64_t *lay_out_ids(const ml_sizes *n, ml_arena *arena)
+{
+    const size_t reals = sizeof(int64_t) / sizeof(ml_real);
+    return (int64_t *)(void *)ml_arena_array(arena, n->T, n->B, reals);
 }
 
 ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward, ml_arena *arena)
@@ -119,10 +146,11 @@ ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backwa
     s.packed = ml_arena_reals(arena, ml_scan_packed_size(cell, n->H));
     s.bias = ml_arena_reals(arena, cell->saved * n->H);
     if (n->V > 0) {
-        size_t reals = sizeof(int64_t) / sizeof(ml_real);
-        s.ids = (int64_t *)(void *)ml_arena_array(arena, n->T, n->B, reals);
+        s.ids = lay_out_ids(n, arena);
         s.table = ml_arena_array(arena, n->V, cell->saved, n->H);
     }
+    if (n->starts)
+        s.starts = lay_out_ids(n, arena);
     if (backward) {
         size_t width = n->L > 1 && n->D * n->H > n->E ? n->D * n->H : n->E;
         s.dgates = ml_arena_array(arena, n->T, n->B, cell->saved * n->H);
@@ -158,7 +186,7 @@ const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_l
 {
     if (layers[l].x != NULL)
         return layers[l].x;
-    return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h + n->B * n->H;
+    return l == 0 ? call->input[0].data : layers[l - 1].direction[0].h.after;
 }
 
 // ---- what both passes set up ------------------------------------------------------------------
@@ -175,6 +203,7 @@ ml_scan ml_make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n
         .memory = memory->direction[place % n->D],
         .ids = place < n->D ? s->ids : NULL,
         .table = s->table,
+        .starts = s->starts,
         .w_hh = ml_param_at(call, place, ML_W_HH),
         .bias = s->bias,
         .packed = s->packed,

@@ -12,6 +12,7 @@
 typedef struct ml_sizes {
     size_t T, B, E, H, L, D; // D: directions
     size_t V;                // rows of the table that ids choose from; 0: no ids
+    int starts;              // whether sequences start anew at some steps
 } ml_sizes;
 
 ml_sizes ml_sizes_of(const ml_call *call);
@@ -31,14 +32,18 @@ ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add);
 
 // ---- memory -----------------------------------------------------------------------------------
 
-// What one direction of one layer keeps. The states have a slot before each step and one after the
-// last: a step at time t reads slot t and writes slot t + 1, or, in the reverse direction, reads
-// slot t + 1 and writes slot t. So the states that the steps read lie in one piece.
+// What the steps of a direction read, and what they leave: element t is of the step at time t. What
+// one leaves the next one reads, so both lie in one array (T + 1, B, H), a slot apart; but where
+// sequences start anew, what is read differs.
+typedef struct ml_states {
+    ml_real *before, *after; // (T, B, H), or NULL
+} ml_states;
+
+// What one direction of one layer keeps.
 typedef struct ml_direction {
     int reverse;
     ml_real *gates; // (T, B, S, H)
-    ml_real *h;     // (T + 1, B, H)
-    ml_real *c;     // (T + 1, B, H), or NULL
+    ml_states h, c; // c: where the cell has one
 } ml_direction;
 
 // Rows of a sequence in memory: the one of time t and batch b begins at
@@ -58,7 +63,7 @@ typedef struct ml_layer_memory {
 // Scratch of one scan, used again by each.
 typedef struct ml_scratch {
     ml_real *packed, *bias;
-    int64_t *ids;                    // (T, B): in this order whatever batch_first says
+    int64_t *ids, *starts;           // (T, B): in this order whatever batch_first says
     ml_real *table;                  // (V, S, H): the projected table; backward: its gradient
     ml_real *dgates, *carry, *dx[2]; // backward; dx: gradients of the input of a layer, by turns
 } ml_scratch;
@@ -72,8 +77,8 @@ void ml_lay_out_layers(const ml_cell *cell, const ml_call *call, const ml_sizes 
 ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backward,
                               ml_arena *arena);
 
-// Puts the ids of a call, where there are any, into time-major order.   arranged (T, B)
-void ml_arrange_ids(const ml_call *call, const ml_sizes *n, int64_t *arranged);
+// Puts the ids and the starts of a call, where there are any, into time-major order.
+void ml_arrange_ids(const ml_call *call, const ml_sizes *n, const ml_scratch *scratch);
 
 // The input of a layer in time-major order.
 const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
@@ -93,31 +98,31 @@ typedef struct ml_scan {
     const ml_recurrent_config *config;
     size_t T, B, H;
     ml_direction memory;
-    const int64_t *ids;   // (T, B), or NULL where x lies in memory.gates
-    const ml_real *table; // (V, S, H): x of each id
-    const ml_real *w_hh;  // (G H, H)
-    const ml_real *bias;  // (S, H): b_ih and b_hh where they are added to the same column
-    ml_real *packed;      // workspace: w_hh in panels
-    int from_zero;        // the initial state is 0
-    ml_rows y;            // forward: the layer's output; backward: its gradient
-    const ml_real *dh_n;  // (B, H) gradient of the last state, or NULL
-    ml_real *carry;       // (B, H): backward only; in: gradient of the last c, out: of the first
-    ml_real *dgates;      // (T, B, S, H): backward only
+    const int64_t *ids;    // (T, B), or NULL where x lies in memory.gates
+    const ml_real *table;  // (V, S, H): x of each id
+    const int64_t *starts; // (T, B): not 0 where the state before a step is 0; or NULL
+    const ml_real *w_hh;   // (G H, H)
+    const ml_real *bias;   // (S, H): b_ih and b_hh where they are added to the same column
+    ml_real *packed;       // workspace: w_hh in panels
+    int from_zero;         // the initial state is 0
+    ml_rows y;             // forward: the layer's output; backward: its gradient
+    const ml_real *dh_n;   // (B, H) gradient of the last state, or NULL
+    ml_real *carry;        // (B, H): backward only; in: gradient of the last c, out: of the first
+    ml_real *dgates;       // (T, B, S, H): backward only
 } ml_scan;
 
 // Numbers that `packed` needs, in either direction.
 size_t ml_scan_packed_size(const ml_cell *cell, size_t H);
 
-// From x = W_ih x + b (in memory.gates, or in the table) and the initial states in their slots: all
+// From x = W_ih x + b (in memory.gates, or in the table) and the states before the first step: all
 // states, activated gates, y.
 void ml_scan_forward(const ml_scan *scan);
 
 // From y (dy), dh_n and carry: dgates and carry.
 void ml_scan_backward(const ml_scan *scan);
 
-// Slots of the state that the step at time t reads and writes.
-size_t ml_slot_before(const ml_direction *memory, size_t t);
-size_t ml_slot_after(const ml_direction *memory, size_t t);
+// Puts 0 into the rows (B, H) of the sequences that start anew at the first step.
+void ml_clear_started(const ml_scan *scan, ml_real *rows);
 
 // ---- what both passes set up ------------------------------------------------------------------
 

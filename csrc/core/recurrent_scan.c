@@ -23,9 +23,6 @@ typedef struct grid {
     int back;
 } grid;
 
-size_t ml_slot_before(const ml_direction *memory, size_t t) { return memory->reverse ? t + 1 : t; }
-size_t ml_slot_after(const ml_direction *memory, size_t t) { return memory->reverse ? t : t + 1; }
-
 // Time of the step with this number.
 static size_t time_of(const ml_scan *scan, size_t step)
 {
@@ -117,6 +114,50 @@ static void prefetch(const item *it, const ml_real *first, size_t row, size_t co
                 ML_PREFETCH(first + i * row + piece * apart + u);
 }
 
+// An item's place in a state, (T, B, H); NULL where the cell has none.
+static ml_real *state_at(ml_real *states, const ml_scan *s, const item *it, size_t t)
+{
+    return states == NULL ? NULL : states + (t * s->B + it->row) * s->H + it->unit;
+}
+
+// ---- where sequences start anew ---------------------------------------------------------------
+
+static int starts(const ml_scan *s, size_t t, size_t row)
+{
+    return s->starts != NULL && s->starts[t * s->B + row] != 0;
+}
+
+// before_t = after_{t-1}, or 0
+static void pass_on(const ml_scan *s, const item *it, const ml_states *states, size_t t)
+{
+    const ml_real *after = state_at(states->after, s, it, t - 1);
+    ml_real *before = state_at(states->before, s, it, t);
+    for (size_t i = 0; i < it->rows && states->before != NULL; i++) {
+        if (starts(s, t, it->row + i))
+            memset(before + i * s->H, 0, it->units * sizeof *before);
+        else
+            memcpy(before + i * s->H, after + i * s->H, it->units * sizeof *before);
+    }
+}
+
+// What comes back from a step at t to the states before it.
+static void hold_back(const ml_scan *s, const item *it, size_t t, ml_real *dh, size_t dh_row)
+{
+    ml_real *carry = s->carry + it->row * s->H + it->unit;
+    for (size_t i = 0; i < it->rows; i++)
+        if (starts(s, t, it->row + i)) {
+            memset(dh + i * dh_row, 0, it->units * sizeof *dh);
+            memset(carry + i * s->H, 0, it->units * sizeof *carry);
+        }
+}
+
+void ml_clear_started(const ml_scan *scan, ml_real *rows)
+{
+    for (size_t b = 0; b < scan->B; b++)
+        if (starts(scan, 0, b))
+            memset(rows + b * scan->H, 0, scan->H * sizeof *rows);
+}
+
 // ---- forward ----------------------------------------------------------------------------------
 
 static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
@@ -124,9 +165,6 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
     const item place = item_at(g, panel, block), *it = &place;
     const ml_scan *s = g->scan;
     const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
-    const size_t before = ml_slot_before(&s->memory, t) * B * H;
-    const size_t state = it->row * H + it->unit;
-    const size_t after = ml_slot_after(&s->memory, t) * B * H + state;
     ml_real tile[ML_TILE_SIZE];
     const size_t tile_row = g->shape.gates * g->shape.unit_width;
 
@@ -139,10 +177,10 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
         .tile_row = tile_row,
         .q_bias = s->bias + (S - 1) * H + it->unit,
         .gates = s->memory.gates + (t * B + it->row) * S * H + it->unit,
-        .h_prev = s->memory.h + before + state,
-        .c_prev = s->memory.c != NULL ? s->memory.c + before + state : NULL,
-        .h = s->memory.h + after,
-        .c = s->memory.c != NULL ? s->memory.c + after : NULL,
+        .h_prev = state_at(s->memory.h.before, s, it, t),
+        .c_prev = state_at(s->memory.c.before, s, it, t),
+        .h = state_at(s->memory.h.after, s, it, t),
+        .c = state_at(s->memory.c.after, s, it, t),
         .y = row_of(&s->y, t, it),
         .y_row = s->y.batch,
     };
@@ -154,12 +192,16 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
     if (step == 0 && s->from_zero)
         memset(tile, 0, it->rows * tile_row * sizeof *tile);
     else
-        multiply(g, it, s->memory.h + before, H, tile);
+        multiply(g, it, s->memory.h.before + t * B * H, H, tile);
     for (size_t i = 0; i < it->rows; i++)
         cell.x[i] = s->ids == NULL
                         ? cell.gates + i * S * H
                         : s->table + (size_t)s->ids[t * B + it->row + i] * S * H + it->unit;
     s->cell->forward(g->kernels, s->config)(&cell);
+    if (s->starts != NULL && step + 1 < s->T) {
+        pass_on(s, it, &s->memory.h, t + 1);
+        pass_on(s, it, &s->memory.c, t + 1);
+    }
 }
 
 // ---- backward ---------------------------------------------------------------------------------
@@ -170,8 +212,6 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
     const ml_scan *s = g->scan;
     const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
     const size_t state = it->row * H + it->unit;
-    const size_t before = ml_slot_before(&s->memory, t) * B * H + state;
-    const size_t after = ml_slot_after(&s->memory, t) * B * H + state;
     const size_t gates = (t * B + it->row) * S * H + it->unit;
     ml_real tile[ML_TILE_SIZE];
     ml_cell_backward cell = {
@@ -181,10 +221,10 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
         .dy = row_of(&s->y, t, it),
         .dy_row = s->y.batch,
         .gates = s->memory.gates + gates,
-        .h = s->memory.h + after,
-        .h_prev = s->memory.h + before,
-        .c = s->memory.c != NULL ? s->memory.c + after : NULL,
-        .c_prev = s->memory.c != NULL ? s->memory.c + before : NULL,
+        .h = state_at(s->memory.h.after, s, it, t),
+        .h_prev = state_at(s->memory.h.before, s, it, t),
+        .c = state_at(s->memory.c.after, s, it, t),
+        .c_prev = state_at(s->memory.c.before, s, it, t),
         .carry = s->carry + state,
         .dgates = s->dgates + gates,
     };
@@ -200,6 +240,8 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
         const ml_real *next =
             s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
         multiply(g, it, next, S * H, tile);
+        if (s->starts != NULL)
+            hold_back(s, it, t + 1, tile, g->shape.unit_width);
         cell.dh_next = tile;
         cell.dh_next_row = g->shape.unit_width;
     } else if (s->dh_n != NULL) {

@@ -33,9 +33,10 @@ const ml_layer ml_layer_rnn = {
     .name = "rnn",
     .family = &rnn_cell,
     .fields = rnn_fields,
-    .inputs = 3,
+    .inputs = 4,
     .outputs = 2,
-    .input = {ML_RECURRENT_INPUT, ML_RECURRENT_STATE("h_0", 1), ML_RECURRENT_IDS},
+    .input = {ML_RECURRENT_INPUT, ML_RECURRENT_STATE("h_0", 1), ML_RECURRENT_IDS,
+              ML_RECURRENT_STARTS},
     .output = {ML_RECURRENT_OUTPUT, ML_RECURRENT_STATE("h_n", 0)},
     ML_RECURRENT_FUNCTIONS,
 };

@@ -6,7 +6,7 @@
 #include "layer_case.h"
 
 // Run as rnn, lstm and gru; what a kind has no place for (c_0) is left out: the inputs are x, h_0,
-// c_0, ids. The axes of x are (time, batch, features), or (batch, time, features) with batch_first.
+// c_0, ids, starts. The axes of x are (time, batch, features), or (batch, time, features) with batch_first.
 static const layer_case recurrent_cases[] = {
     {.name = "all sizes 1",
      .setting = {{"input_size", 1}, {"hidden_size", 1}},
@@ -59,6 +59,23 @@ static const layer_case recurrent_cases[] = {
                  {"bidirectional", 1}},
      .input = {AXES(7, 2), AXES(4, 3, 3), AXES(4, 3, 3), AXES(3, 4)},
      .classes = 7},
+    {.name = "starts, from 0",
+     .setting = {{"input_size", 3}, {"hidden_size", 7}},
+     .input = {AXES(6, 3, 3), [4] = AXES(6, 3)},
+     .classes = 2},
+    {.name = "starts, one step",
+     .setting = {{"input_size", 3}, {"hidden_size", 5}},
+     .input = {AXES(1, 4, 3), AXES(1, 4, 5), AXES(1, 4, 5), [4] = AXES(1, 4)},
+     .classes = 2},
+    {.name = "starts and ids, initial states, two layers with dropout",
+     .setting = {{"input_size", 3},
+                 {"hidden_size", 5},
+                 {"num_layers", 2},
+                 {"batch_first", 1},
+                 {"dropout", 0.3}},
+     .input = {AXES(2, 3), AXES(2, 7, 5), AXES(2, 7, 5), AXES(7, 5), AXES(7, 5)},
+     .classes = 2,
+     .training = 1},
     {.name = "everything at once",
      .setting = {{"input_size", 3},
                  {"hidden_size", 5},
@@ -252,9 +269,10 @@ static inline void run_recurrent_cases(const char *kind, int relu,
         while (c.setting[settings].name != NULL)
             settings++;
         c.kind = kind;
-        if (strcmp(kind, "lstm") != 0) { // no c_0: ids come in its place
+        if (strcmp(kind, "lstm") != 0) { // no c_0: ids and starts come in its place
             c.input[2] = c.input[3];
-            c.input[3] = (ml_array){.ndim = 0};
+            c.input[3] = c.input[4];
+            c.input[4] = (ml_array){.ndim = 0};
         }
         if (relu) {
             c.setting[settings].name = "relu";

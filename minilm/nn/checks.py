@@ -68,6 +68,18 @@ def ids(layer: str, name: str, value: TensorLike) -> Tensor:
     return tensor
 
 
+def flags(layer: str, name: str, value: TensorLike) -> Tensor:
+    """Return booleans, or integers of which 0 is false, as a tensor of integers.
+
+    Raises
+    ------
+    TypeError
+        If it is made of neither.
+    """
+    tensor = _tensor(layer, name, value)
+    return tensor.long() if tensor.dtype == bool else ids(layer, name, tensor)
+
+
 def last_axis(layer: str, name: str, tensor: Tensor, axes: str, length: int) -> None:
     """Refuse a tensor whose last axis has another length.
 

@@ -92,7 +92,7 @@ def attention(
     )
     if time_first:
         tensors = [tensor.transpose(1, 2) for tensor in tensors]
-    output, weights = call([*tensors, _as_ids(key_mask)], training=dropout_p > 0)
+    output, weights = call([*tensors, _key_mask(key_mask)], training=dropout_p > 0)
     return output.transpose(1, 2) if time_first else output, weights if need_weights else None
 
 
@@ -149,7 +149,7 @@ def packed_attention(
         need_weights=need_weights,
         dropout=checks.probability("packed_attention", dropout_p),
     )
-    output, weights = call([packed, None, None, _as_ids(key_mask)], training=dropout_p > 0)
+    output, weights = call([packed, None, None, _key_mask(key_mask)], training=dropout_p > 0)
     return output, weights if need_weights else None
 
 
@@ -161,11 +161,8 @@ def _scale_for(query: Tensor, scale: float | None) -> float:
     return scale if scale is not None else 1.0 / math.sqrt(max(query.shape[-1], 1))
 
 
-def _as_ids(mask: TensorLike | None) -> Tensor | None:
-    if mask is None:
-        return None
-    tensor = as_tensor(mask)
-    return checks.ids("attention", "key_mask", tensor.long() if tensor.dtype == bool else tensor)
+def _key_mask(mask: TensorLike | None) -> Tensor | None:
+    return None if mask is None else checks.flags("attention", "key_mask", mask)
 
 
 # --- PyTorch's function ---------------------------------------------------------------------------

@@ -81,23 +81,30 @@ class _Recurrent(Module):
     def flatten_parameters(self) -> None:
         """Do nothing: parameters need no rearranging here; for code written for PyTorch."""
 
-    def _run(self, input: TensorLike, states: list[Tensor | None]) -> tuple[Tensor, ...]:  # noqa: A002
+    def _run(
+        self,
+        input: TensorLike,  # noqa: A002
+        states: list[Tensor | None],
+        starts: TensorLike | None,
+    ) -> tuple[Tensor, ...]:
         x = self._check_input(input)
+        begins = None if starts is None else self._check_starts(starts, x)
         batched = x.dim() == 3
         if not batched:
             x = x.unsqueeze(self._batch_axis)
             states = [None if state is None else state.unsqueeze(1) for state in states]
+            begins = None if begins is None else begins.unsqueeze(self._batch_axis)
         for name, state in zip(self._states, states, strict=True):
             if state is not None:
                 self._check_state(name, state, x)
-        outputs = self._call.run(self._operands(x, states), self.training)
+        outputs = self._call.run(self._operands(x, states, begins), self.training)
         if batched:
             return outputs
         y, *last = outputs
         return y.squeeze(self._batch_axis), *(state.squeeze(1) for state in last)
 
-    def _operands(self, x: Tensor, states: list[Tensor | None]) -> Operands:
-        """Collect input, states and parameters; of a lookup, its table and its ids.
+    def _operands(self, x: Tensor, states: list[Tensor | None], starts: Tensor | None) -> Operands:
+        """Collect inputs and parameters; of a lookup, its table and its ids.
 
         Parameters are attributes, as for other layers: in their place may stand tensors that were
         computed from something, as `WeightDrop` does it.
@@ -105,8 +112,10 @@ class _Recurrent(Module):
         params = Operands.now([getattr(self, name) for name in self._names])
         if (lookup := lookup_of(x)) is not None:
             ids, table = lookup[:1], lookup[1:]
-            return table + Operands.now(states) + ids + params
-        return Operands.now([x, *states]) + params
+            inputs = table + Operands.now(states) + ids
+        else:
+            inputs = Operands.now([x, *states, None])
+        return inputs + Operands.now([starts]) + params
 
     # --- what may go wrong ---
 
@@ -135,6 +144,16 @@ class _Recurrent(Module):
                 f"{x.shape}{cause}"
             )
         return x
+
+    def _check_starts(self, value: TensorLike, x: Tensor) -> Tensor:
+        name = type(self).__name__
+        starts = checks.flags(name, "starts", value)
+        if starts.shape != x.shape[:-1]:
+            raise ValueError(
+                f"{name}: expected starts {self._axes[:-2]}), one for each step of "
+                f"the input, {x.shape[:-1]}, got shape {starts.shape}"
+            )
+        return starts
 
     def _check_state(self, name: str, state: Tensor, x: Tensor) -> None:
         layers = self.num_layers * (2 if self.bidirectional else 1)
@@ -177,7 +196,12 @@ class _Recurrent(Module):
 class _WithOneState(_Recurrent):
     """A recurrent layer whose state is one tensor."""
 
-    def forward(self, input: TensorLike, hx: TensorLike | None = None) -> tuple[Tensor, Tensor]:  # noqa: A002
+    def forward(
+        self,
+        input: TensorLike,  # noqa: A002
+        hx: TensorLike | None = None,
+        starts: TensorLike | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Run the layer over a sequence.
 
         Parameters
@@ -188,6 +212,11 @@ class _WithOneState(_Recurrent):
         hx : Tensor, optional
             The state to start from, ``(layers, batch, hidden_size)``; 0 if left out. Both
             directions count as layers.
+        starts : Tensor of bool, optional
+            True at each step that starts a sequence, ``(batch, time)`` if `batch_first`, else
+            ``(time, batch)``: it is read from a state of zeros, and no gradient flows to the steps
+            before it. So texts that stand one behind the other are read in one call. Not for both
+            directions.
 
         Returns
         -------
@@ -210,7 +239,7 @@ class _WithOneState(_Recurrent):
                 f"{name}: expected one state h0, got {len(hx)}; only an LSTM has (h0, c0)"
             )
         h0 = None if hx is None else checks.floats(name, "h0", hx)
-        output, h_n = self._run(input, [h0])
+        output, h_n = self._run(input, [h0], starts)
         return output, h_n
 
 
@@ -332,6 +361,7 @@ class LSTM(_Recurrent):
         self,
         input: TensorLike,  # noqa: A002
         hx: tuple[TensorLike, TensorLike] | None = None,
+        starts: TensorLike | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run the layer over a sequence.
 
@@ -343,6 +373,8 @@ class LSTM(_Recurrent):
         hx : (Tensor, Tensor), optional
             The states ``(h0, c0)`` to start from, each ``(layers, batch, hidden_size)``; 0 if
             left out. Both directions count as layers.
+        starts : Tensor of bool, optional
+            The steps that start a sequence, as for `RNN`.
 
         Returns
         -------
@@ -362,7 +394,7 @@ class LSTM(_Recurrent):
         states: list[Tensor | None] = [None, None]
         if hx is not None:
             states = [checks.floats("LSTM", name, state) for name, state in self._pair(hx)]
-        output, h_n, c_n = self._run(input, states)
+        output, h_n, c_n = self._run(input, states, starts)
         return output, (h_n, c_n)
 
     def _pair(self, hx: Any) -> Any:

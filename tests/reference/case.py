@@ -52,6 +52,17 @@ class Ids:
         return values
 
 
+class Starts(Ids):
+    """Where sequences start: 1 at about every fourth place, else 0."""
+
+    def __init__(self, *shape: int):
+        super().__init__(*shape, below=4)
+
+    def make(self, name: str) -> Array:
+        """Return the array that belongs to this name."""
+        return (super().make(name) == 0).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Case:
     """A layer, its inputs by name, and whether it trains, that is, draws dropout masks."""

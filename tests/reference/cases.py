@@ -6,7 +6,7 @@ rows called ``wide`` are large enough for the C core to cut them into tasks for 
 
 from __future__ import annotations
 
-from .case import Case, Ids, Real, Weights
+from .case import Case, Ids, Real, Starts, Weights
 from .slow.layers import FUNCTIONS
 
 
@@ -27,11 +27,13 @@ def recurrent(
     kinds: tuple[str, ...] = ("rnn", "lstm", "gru"),
     states: bool = False,
     table: int | None = None,
+    starts: bool = False,
     training: bool = False,
     **config: float,
 ) -> list[Case]:
     """One case of each recurrent kind; ``states`` gives it initial states, ``table`` ids instead of
-    vectors, and a table of so many rows that they choose from.
+    vectors, and a table of so many rows that they choose from; with ``starts`` about every fourth
+    step starts a sequence.
     """
     leading = (batch, time) if config.get("batch_first") else (time, batch)
     directions = 2 if config.get("bidirectional") else 1
@@ -43,6 +45,9 @@ def recurrent(
         arrays = {"x": Real(*leading, inputs)} | dict.fromkeys(names, state)
         if table:
             arrays |= {"x": Real(table, inputs), "ids": Ids(*leading, below=table)}
+        if starts:
+            arrays = {"ids": None} | arrays | {"starts": Starts(*leading)}
+            arrays = {key: arrays[key] for key in ("x", *names, "ids", "starts")}
         cases.append(Case(f"{kind}-{name}", kind, sizes | config, arrays, training))
     return cases
 
@@ -171,6 +176,12 @@ CASES: list[Case] = [
     *recurrent("ids-states", 5, 3, 5, 17, table=19, states=True, batch_first=True, num_layers=2),
     *recurrent("ids-both", 7, 3, 17, 5, table=11, bidirectional=True, num_layers=2, bias=False),
     *recurrent("ids-wide", 12, 65, 96, 130, table=65, batch_first=True),
+    *recurrent("starts", 9, 3, 17, 33, starts=True),
+    *recurrent("starts-states", 1, 7, 5, 17, starts=True, states=True),
+    *recurrent("starts-2-layers", 7, 3, 5, 17, starts=True, states=True, batch_first=True,
+               num_layers=2),
+    *recurrent("starts-ids", 9, 5, 5, 17, starts=True, states=True, table=7, num_layers=2),
+    *recurrent("starts-wide", 12, 65, 96, 130, starts=True, batch_first=True, num_layers=2),
     *recurrent("relu", 7, 3, 17, 33, kinds=("rnn",), relu=True, states=True),
     *recurrent("relu-3-layers-both", 7, 3, 17, 5, kinds=("rnn",), relu=True, num_layers=3,
                bidirectional=True),

@@ -6,6 +6,7 @@ That one function can drive both is itself what is tested: names, arguments, def
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -79,6 +80,22 @@ def run_layer(module, x, *states):
     return (y, *last) if isinstance(last, tuple) else (y, last)
 
 
+def run_started(lib: ModuleType, module, x, *states_and_starts):
+    """Call a recurrent module with starts; PyTorch's, which knows none, step by step."""
+    *states, starts = states_and_starts
+    if lib.__name__ == "minilm":
+        return run_layer(partial(module, starts=starts), x, *states)
+    axis = 1 if module.batch_first else 0
+    ys = []
+    for t in range(x.shape[axis]):
+        if states[0] is not None:
+            goes_on = (starts.select(axis, t) == 0)[:, None]
+            states = [state * goes_on for state in states]
+        y, *states = run_layer(module, x.narrow(axis, t, 1), *states)
+        ys.append(y)
+    return (lib.cat(ys, axis), *states)
+
+
 def run_modules(
     lib: ModuleType, case: Case, dtype: type = np.float32, call: Callable = run_layer
 ) -> dict[str, Array]:
@@ -103,7 +120,10 @@ def run_modules(
     else:
         module = build(lib, case.kind, case.config).train(case.training)
         module.load_state_dict(state)
-        outputs = call(module, *looked_up(lib, case, inputs))
+        if "starts" in case.inputs:
+            outputs = run_started(lib, module, *looked_up(lib, case, inputs))
+        else:
+            outputs = call(module, *looked_up(lib, case, inputs))
 
     arrays = [out.detach().numpy() for out in outputs]
     grads = case.make_grads(arrays)
@@ -119,8 +139,9 @@ def looked_up(lib: ModuleType, case: Case, inputs: list) -> list:
     """Give a recurrent module, which takes vectors, those that the case's ids choose."""
     if case.kind not in ("rnn", "lstm", "gru") or "ids" not in case.inputs:
         return inputs
-    table, *states, ids = inputs
-    return [lib.nn.functional.embedding(ids, table), *states]
+    table, *states = inputs
+    ids = states.pop(list(case.inputs).index("ids") - 1)
+    return [table if ids is None else lib.nn.functional.embedding(ids, table), *states]
 
 
 def run_attention(lib: ModuleType, case: Case, drop: Callable | None, *inputs):

@@ -24,12 +24,14 @@ class Recurrent:
     """Every layer reads the layer below in each direction, time step by time step.
 
     Inputs: x (T, B, E), or (B, T, E) with ``batch_first``, and one initial state (L D, B, H) or
-    None for each kind of state. With ids (T, B), or (B, T), at the end, x is a table (V, E) of
-    which they choose rows. Outputs: y (T, B, D H), laid out like x, and the last states.
+    None for each kind of state. With ids (T, B), or (B, T), after these, x is a table (V, E) of
+    which they choose rows. With starts (T, B), or (B, T), after those, the state before a step is
+    0 where they are not. Outputs: y (T, B, D H), laid out like x, and the last states.
     ``draw(l, (T, B, D H))`` gives the dropout mask on what layer l > 0 reads.
     """
 
     gates: int
+    states = 1  # kinds of state
 
     def __init__(
         self,
@@ -63,12 +65,15 @@ class Recurrent:
         raise NotImplementedError
 
     def forward(self, inputs: Sequence[Array], params: Arrays, draw: Draw | None = None):
-        x, *initial = inputs
-        self.table, self.ids = x, None
-        if initial and initial[-1] is not None and initial[-1].dtype.kind == "i":
-            self.ids = initial.pop()
+        x, *initial = inputs[: 1 + self.states]
+        self.ids, starts, *_ = *inputs[1 + self.states :], None, None
+        self.table = x
+        if self.ids is not None:
             x = x[self.ids]
         x = x.swapaxes(0, 1) if self.batch_first else x
+        self.goes_on = np.ones(x.shape[:2])  # (T, B)
+        if starts is not None:
+            self.goes_on[(starts.T if self.batch_first else starts) != 0] = 0.0
         shape = (self.layers * self.directions, x.shape[1], self.hidden)
         initial = [np.zeros(shape) if state is None else state for state in initial]
 
@@ -97,6 +102,7 @@ class Recurrent:
         y = np.zeros((*x.shape[:2], self.hidden))
         before, saved = np.zeros_like(y), [()] * len(x)
         for t in order(len(x), direction):
+            state = tuple(part * self.goes_on[t][:, None] for part in state)
             before[t] = state[0]
             state, saved[t] = self.cell(x[t] @ w_ih.T + b_ih, state[0] @ w_hh.T + b_hh, state)
             y[t] = state[0]
@@ -124,8 +130,7 @@ class Recurrent:
         if self.ids is not None:
             drows, dx = dx, np.zeros_like(self.table)
             np.add.at(dx, self.ids, drows)
-            dstates.append(None)
-        return (dx, *dstates), {name: grads[name] for name in self.params}
+        return (dx, *dstates, None, None), {name: grads[name] for name in self.params}
 
     def run_backward(
         self, dy: Array, dstate: State, layer: int, direction: int
@@ -139,6 +144,7 @@ class Recurrent:
             dh, *others = dstate
             da[t], dr[t], (dh, *others) = self.cell_backward(saved[t], (dh + dy[t], *others))
             dstate = (dh + dr[t] @ w_hh, *others)
+            dstate = tuple(part * self.goes_on[t][:, None] for part in dstate)
         grads = {
             "weight_ih" + end: rows(da).T @ rows(x),
             "weight_hh" + end: rows(dr).T @ rows(before),
@@ -192,6 +198,7 @@ class LSTM(Recurrent):
     """
 
     gates = 4
+    states = 2
 
     def cell(self, a, r, state):
         _, c = state
