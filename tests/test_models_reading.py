@@ -100,10 +100,22 @@ def elman_by_hand(model, window, state):
 # --- documents ------------------------------------------------------------------------------------
 
 
+class InPieces(nn.Module):
+    """A model that cannot be told of starts."""
+
+    def __init__(self, model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward_with_state(self, x, state=None, *, detach=True):
+        return self.model.forward_with_state(x, state, detach=detach)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, InPieces])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2}])
-def test_a_window_of_documents_is_each_document_read_alone(cell, options):
-    model = model_of(cell, **options)
+def test_a_window_of_documents_is_each_document_read_alone(cell, options, wrap):
+    model = wrap(model_of(cell, **options))
     loader = StreamLoader(IDS, 3, 9, document_start=6, shuffle_offset=False)
     windows = [window for window in loader if window.starts is not None]
     assert any(window.starts[:, 0].any() for window in windows)
@@ -116,6 +128,20 @@ def test_a_window_of_documents_is_each_document_read_alone(cell, options):
         for ours, theirs in zip(parts_of(after), ends, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
         assert not any(part.requires_grad for part in (after if cell == "lstm" else (after,)))
+        same_gradients(model, loss, expected)
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(9, 9), (4, 9), (9, 4), (2, 7)])
+def test_starts_within_a_piece_and_where_it_begins(k1, k2):
+    model = model_of("lstm", num_layers=2)
+    for window in list(StreamLoader(IDS, 3, 9, k1=k1, k2=k2, document_start=6))[1:6]:
+        state = a_state(model, 3)
+        loss, count, after = window_loss(model, window, state)
+        expected, same_count, carried = window_loss(InPieces(model), window, state)
+        assert count == same_count
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        for ours, theirs in zip(parts_of(after), parts_of(carried), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
         same_gradients(model, loss, expected)
 
 
@@ -245,6 +271,12 @@ def test_a_plain_window_is_one_call(scored):
     model.forward_with_state = lambda x, state=None: calls.append(x.shape) or reading(x, state)
     window_loss(model, next(iter(StreamLoader(IDS, 3, 10))), state)
     assert calls == [(3, 10)]
+    assert scored == [(3, VOCAB, 10)]
+
+
+def test_a_window_of_documents_is_one_call(scored):
+    window = next(w for w in StreamLoader(IDS, 3, 10, document_start=6) if w.starts is not None)
+    window_loss(model_of("lstm"), window)
     assert scored == [(3, VOCAB, 10)]
 
 

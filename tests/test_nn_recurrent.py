@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 
 import minilm
@@ -71,6 +72,15 @@ def test_gradients_reach_initial_states(kind) -> None:
     y, last = layer(minilm.randn(T, B, E), hx)
     (y.sum() + sum(state.sum() for state in states_of(last))).backward()
     assert all(state.grad.any() for state in states)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_texts_behind_one_another_are_read_each_for_itself(kind) -> None:
+    layer, x = kind(E, H, 2), minilm.randn(T, 1, E)
+    y, _ = layer(x[:, 0], starts=[False, False, True, False, False])
+    for part in (slice(0, 2), slice(2, 5)):
+        alone, _ = layer(x[part, 0])
+        np.testing.assert_allclose(y[part].detach().numpy(), alone.detach().numpy(), rtol=1e-6)
 
 
 def test_names_of_parameters() -> None:
@@ -156,6 +166,18 @@ def zeros(*shape: int) -> minilm.Tensor:
         (lambda: nn.LSTM(E, H)(zeros(T, B, E), zeros(1, B, H)), TypeError, r"\(h0, c0\)"),
         (lambda: nn.GRU(E, H)(zeros(T, B, E), (zeros(1), zeros(1))), TypeError, "only an LSTM"),
         (lambda: nn.GRU(E, H)(zeros(T, B, E), zeros(1, B, H).double()), TypeError, "h0.*float64"),
+        # starts
+        (
+            lambda: nn.GRU(E, H, batch_first=True)(zeros(B, T, E), starts=zeros(T, B) > 0),
+            ValueError,
+            r"starts \(batch, time\).*\(2, 5\), got shape \(5, 2\)",
+        ),
+        (lambda: nn.RNN(E, H)(zeros(T, B, E), starts=zeros(T, B)), TypeError, "starts is float32"),
+        (
+            lambda: nn.RNN(E, H, bidirectional=True)(zeros(T, B, E), starts=zeros(T, B) > 0),
+            ValueError,
+            "both directions",
+        ),
         # the layer
         (lambda: nn.RNN(E, H, nonlinearity="gelu"), ValueError, "'tanh' or 'relu'"),
         (lambda: nn.RNN(E, -H), ValueError, "hidden_size must be positive"),

@@ -205,7 +205,12 @@ class AWDLSTM(LanguageModel):
         return with_loss(self.forward_with_state(x)[0], labels)
 
     def forward_with_state(
-        self, x: Any, state: tuple[Tensor, ...] | None = None, *, detach: bool = True
+        self,
+        x: Any,
+        state: tuple[Tensor, ...] | None = None,
+        *,
+        detach: bool = True,
+        starts: Any = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Score every next token, going on from `state`.
 
@@ -217,6 +222,8 @@ class AWDLSTM(LanguageModel):
             What the last call returned. None is zeros.
         detach : bool
             Cut the state from the tape; see `RNNModel.forward_with_state`.
+        starts : Tensor or ndarray of bool, optional
+            ``(batch, time)``, true at the tokens that start a document.
 
         Returns
         -------
@@ -236,7 +243,7 @@ class AWDLSTM(LanguageModel):
         for layer, (rnn, before) in enumerate(zip(self.rnns, self._pairs(state), strict=True)):
             if layer > 0:
                 hidden = self.drop_hidden(hidden)
-            hidden, pair = rnn(hidden, before)
+            hidden, pair = rnn(hidden, before, starts)
             after += pair
         dropped = self.drop_output(hidden)
         _outputs.pop(self, None)

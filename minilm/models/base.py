@@ -41,7 +41,7 @@ def logits_of(output: Any) -> Tensor:
     return logits
 
 
-def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
+def read_on(model: Any, ids: Any, state: Any, **more: Any) -> tuple[Tensor, Any]:
     """Run a model over ids, going on from a state where it can carry one.
 
     Parameters
@@ -53,6 +53,8 @@ def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
         Token ids ``(batch, time)``.
     state : object
         What the last call returned; None at the start.
+    **more
+        Given to ``forward_with_state``.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def read_on(model: Any, ids: Any, state: Any) -> tuple[Tensor, Any]:
     """
     ids = as_tensor(ids)
     if hasattr(model, "forward_with_state"):
-        logits, state = model.forward_with_state(ids, state)
+        logits, state = model.forward_with_state(ids, state, **more)
         return logits, state
     return logits_of(model(ids)), None
 
@@ -103,7 +105,8 @@ class LanguageModel(PretrainedModel):
     to the next gives ``forward_with_state(ids, state=None) -> (logits, state)`` too; training,
     evaluation and generation use it where it exists. Its state is cut from the tape, unless it is
     called with ``detach=False``, which windows that are read in pieces ask for
-    (:func:`minilm.models.window_loss`).
+    (:func:`minilm.models.window_loss`). With a parameter ``starts``, the tokens ``(batch, time)``
+    that start a document, it reads windows of many short ones in one call.
     """
 
     @property

@@ -27,10 +27,13 @@ def window_loss(
 ) -> tuple[Tensor, int, Any]:
     """Run a model over a window of a stream, going on from a state.
 
-    Where documents start in the middle of a window, gradients are cut there, or the state is
-    carried on from there (see :class:`minilm.data.StreamLoader`), the window is read in pieces
-    that end at these steps. A lane that starts a document reads it from zeros; gradients of the
-    other lanes flow on through the state. All other windows are read in one call.
+    A lane that starts a document reads it from zeros; gradients of the other lanes flow on through
+    the state. A model whose ``forward_with_state`` has a parameter ``starts`` does that itself.
+
+    Where gradients are cut in the middle of a window, or the state is carried on from there (see
+    :class:`minilm.data.StreamLoader`), the window is read in pieces that end at these steps; and
+    for a model without ``starts``, also where documents start. All other windows are read in one
+    call.
 
     A model without ``forward_with_state`` reads every window in one call and from nothing: it
     carries no state that could be reset or cut.
@@ -80,10 +83,15 @@ def window_loss(
     losses: list[Tensor] = []
     carried = None
     length = inputs.shape[1]
-    for begin, end in pairwise(_bounds(window, counted)):
-        state = _reset(state, window.starts, begin)
+    starts_within = window.starts is not None and _takes(model, "starts")
+    for begin, end in pairwise(_bounds(window, counted, starts_within)):
+        more = {}
+        if starts_within:
+            more["starts"] = window.starts[:, begin:end]
+        else:
+            state = _reset(state, window.starts, begin)
         through = end < length and end not in window.cuts and not _all_start(window.starts, end)
-        logits, state = _read(model, inputs[:, begin:end], state, through)
+        logits, state = _read(model, inputs[:, begin:end], state, through, **more)
         last_chance = end == length and not losses  # for a loss with a tape, be it 0
         if last_chance or counted[:, begin:end].any():
             scores = logits.transpose(1, 2)
@@ -93,14 +101,19 @@ def window_loss(
     return reduce(operator.add, losses), int(counted.sum()), carried
 
 
-def _bounds(window: Window, counted: np.ndarray) -> list[int]:
+def _takes(model: Any, name: str) -> bool:
+    """Tell whether ``forward_with_state`` has a parameter of this name."""
+    return name in inspect.signature(model.forward_with_state).parameters
+
+
+def _bounds(window: Window, counted: np.ndarray, starts_within: bool) -> list[int]:
     """Return the time steps at which pieces begin and end."""
     length = counted.shape[1]
     inner = {window.carry, *window.cuts}
     if window.carry < length:
         # Context is read again for its state alone: a piece of its own needs no head.
         inner.add(int(counted.any(axis=0).argmax()))
-    if window.starts is not None:
+    if window.starts is not None and not starts_within:
         inner.update(np.flatnonzero(window.starts.any(axis=0)).tolist())
     return sorted({0, length, *inner})
 
@@ -129,10 +142,12 @@ def _with_zeros(part: Any, lanes: np.ndarray) -> Tensor:
     return part.masked_fill(lanes.reshape(-1, *[1] * (part.dim() - 2)), 0.0)
 
 
-def _read(model: Any, ids: np.ndarray, state: Any, through: bool) -> tuple[Tensor, Any]:
+def _read(
+    model: Any, ids: np.ndarray, state: Any, through: bool, **more: np.ndarray
+) -> tuple[Tensor, Any]:
     """Read a piece; gradients of the next one flow back `through` the state that is returned."""
     if not (through and is_grad_enabled()):
-        return read_on(model, ids, state)
+        return read_on(model, ids, state, **more)
     parameters = inspect.signature(model.forward_with_state).parameters.values()
     if not any(p.name == "detach" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
@@ -141,5 +156,5 @@ def _read(model: Any, ids: np.ndarray, state: Any, through: bool) -> tuple[Tenso
             "must take the keyword detach=True, and return its state without detach() if that is "
             "False. Without it, read a stream of no documents with k2 <= k1"
         )
-    logits, state = model.forward_with_state(as_tensor(ids), state, detach=False)
+    logits, state = model.forward_with_state(as_tensor(ids), state, detach=False, **more)
     return logits, state

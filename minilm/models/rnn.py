@@ -124,7 +124,7 @@ class RNNModel(LanguageModel):
         return with_loss(self.forward_with_state(x)[0], labels)
 
     def forward_with_state(
-        self, x: Any, state: Any = None, *, detach: bool = True
+        self, x: Any, state: Any = None, *, detach: bool = True, starts: Any = None
     ) -> tuple[Tensor, Any]:
         """Score every next token, going on from `state`.
 
@@ -138,6 +138,9 @@ class RNNModel(LanguageModel):
         detach : bool
             Cut the state from the tape: gradients flow within a call, never back into the one
             before (truncated backpropagation through time). If not, they flow through it.
+        starts : Tensor or ndarray of bool, optional
+            ``(batch, time)``, true at the tokens that start a document: each is read from a state
+            of zeros.
 
         Returns
         -------
@@ -146,7 +149,7 @@ class RNNModel(LanguageModel):
         state : Tensor or tuple of Tensor
             The state after the last token.
         """
-        hidden, state = self.rnn(self.embedding(x), state)
+        hidden, state = self.rnn(self.embedding(x), state, starts)
         return self.fc(self.drop(hidden)), detach_state(state) if detach else state
 
     def _decoder(self) -> _core.Decoder | None:
