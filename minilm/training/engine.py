@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from minilm.data.stream import Window
-from minilm.models.base import LanguageModel
 from minilm.nn.utils import clip_grad_norm_
 from minilm.optim.lr_scheduler import ReduceLROnPlateau
 from minilm.tensor import Tensor
+from minilm.training.accumulation import accumulate_gradients, losses_of
 from minilm.training.arguments import TrainingArguments
-from minilm.training.batch import batch_loss, count_targets
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.checkpoint import Checkpoint, CheckpointFolder
 from minilm.training.diagnose import NonFiniteError, refuse_non_finite
@@ -192,18 +190,18 @@ class Engine:
     def _run_step(self, group: Sequence[Any]) -> None:
         """Take one step on the batches of a group, every target of which counts the same."""
         started = time.perf_counter()
-        counts = [count_targets(batch) for batch in group]
-        tokens = sum(counts)
         self.optimizer.zero_grad()
-        carried, loss = self.carried, 0.0
-        for number, (batch, count) in enumerate(zip(group, counts, strict=True), start=1):
-            if _is_read(batch, count):
-                loss += self._backward(batch, count / max(tokens, 1))
-            if number < len(group):
-                self._tell("on_substep_end")
+        before = self.carried
+        loss, tokens, self.carried = accumulate_gradients(
+            self.model,
+            group,
+            before,
+            self.args.label_smoothing_factor,
+            lambda: self._tell("on_substep_end"),
+        )
         self._tell("on_after_backward", batches=group)
         norm = clip_grad_norm_(self.parameters, self.args.max_grad_norm or math.inf).item()
-        self._refuse_non_finite(loss, norm, lambda: self._losses(group, counts, carried))
+        self._refuse_non_finite(loss, norm, lambda: losses_of(self.model, group, before))
         self._tell("on_after_clip", grad_norm=norm)
         with interrupt_deferred():
             self._tell("on_pre_optimizer_step")
@@ -220,38 +218,17 @@ class Engine:
             self.state.num_input_tokens_seen += tokens
             self.history.add_step(loss, norm, lr, tokens, time.perf_counter() - started)
 
-    def _backward(self, batch: Any, share: float) -> float:
-        """Add a batch's gradients, as its `share` of the step's; return that share of the loss."""
-        smoothing = self.args.label_smoothing_factor
-        loss, self.carried = batch_loss(self.model, batch, self.carried, smoothing)
-        penalty = self.model.penalty() if isinstance(self.model, LanguageModel) else None
-        total = loss if penalty is None else loss + penalty
-        (total if share == 1 else total * share).backward()
-        return float(loss.item()) * share
-
-    def _losses(
-        self, group: Sequence[Any], counts: Sequence[int], carried: Any
-    ) -> tuple[Tensor, ...]:
-        """Read the batches of a step again."""
-        losses = []
-        for batch, count in zip(group, counts, strict=True):
-            if _is_read(batch, count):
-                loss, carried = batch_loss(self.model, batch, carried)
-                losses.append(loss)
-        return tuple(losses)
-
     def _refuse_non_finite(
         self, loss: float, norm: float, forward: Callable[[], tuple[Tensor, ...]]
     ) -> None:
-        state = self.state
+        rate = self.optimizer.param_groups[0]["lr"]
         refuse_non_finite(
             self.model,
             forward,
             loss,
             norm,
-            f"step {state.global_step + 1} (epoch {self.passes + 1})",
-            f"the learning rate {self.optimizer.param_groups[0]['lr']:g} is too high, or "
-            "gradients are not clipped",
+            f"step {self.state.global_step + 1} (epoch {self.passes + 1})",
+            f"the learning rate {rate:g} is too high, or gradients are not clipped",
         )
 
     @property
@@ -350,11 +327,3 @@ class Engine:
             history=self.history,
             **more,
         )
-
-
-def _is_read(batch: Any, count: int) -> bool:
-    """Tell whether a batch of so many targets is read.
-
-    The mean over no targets is no number; only the state that a stream carries has to go on.
-    """
-    return count > 0 or isinstance(batch, Window)
