@@ -155,3 +155,9 @@ def test_a_classifier_learns_from_a_data_set(tmp_path):
     reached = trainer.evaluate()
     assert reached["eval_loss"] == pytest.approx(nats.mean(), rel=1e-5) and nats.mean() < 0.5
     assert "eval_perplexity" not in reached
+    trainer.save_model()
+    for folder in (tmp_path / "run", tmp_path / "run" / "checkpoint-60"):
+        again = minilm.AutoModelForSequenceClassification.from_pretrained(folder)
+        inputs = found.with_format("numpy")[:1]["input_ids"]
+        with minilm.no_grad():
+            np.testing.assert_array_equal(again(inputs).logits, trainer.model(inputs).logits)

@@ -84,6 +84,13 @@ def test_it_trains_and_says_what_hugging_face_s_says():
     assert rates == pytest.approx([0.05 * (1 - k / 32) for k in (9, 19, 29)])  # linear, to 0
 
 
+@pytest.mark.parametrize("batches", [1, 3])
+def test_samples_of_all_batches_of_a_step_are_counted(batches):
+    metrics = trainer(max_steps=2, gradient_accumulation_steps=batches).train().metrics
+    samples, steps = (metrics[f"train_{unit}_per_second"] for unit in ("samples", "steps"))
+    assert samples == pytest.approx(8 * batches * steps)
+
+
 def test_evaluation_weighs_every_target_the_same():
     one = trainer(ByName(), by_name(ignored=3), by_name(5, ignored=4))
     metrics = one.evaluate()

@@ -14,8 +14,8 @@ from typing import Any
 
 from minilm.atomic import atomic_folder, hidden_name
 from minilm.json_text import to_json
-from minilm.models.base import LanguageModel
 from minilm.models.folder import WEIGHTS, load_weights, pretrained_files, weight_bytes
+from minilm.models.pretrained import PretrainedModel
 from minilm.serialization import load, to_bytes
 from minilm.training.callback import TrainerState
 
@@ -196,7 +196,7 @@ class _DamagedError(CheckpointError):
 
 
 def _model_files(model: Any, tokenizer: Any) -> dict[str, bytes]:
-    if isinstance(model, LanguageModel):
+    if isinstance(model, PretrainedModel):
         return pretrained_files(model, tokenizer)
     return {WEIGHTS: weight_bytes(model)}
 

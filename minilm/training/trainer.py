@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilm.lock import hold_folder
-from minilm.models.base import LanguageModel
+from minilm.models.pretrained import PretrainedModel
 from minilm.random import manual_seed
 from minilm.serialization import save
 from minilm.training.arguments import TrainingArguments
 from minilm.training.build import build_engine
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.columns import collator_for, keep_columns
-from minilm.training.engine import Engine
+from minilm.training.engine import Engine, Validate
 from minilm.training.estimate import Estimate, estimate
 from minilm.training.prediction import PredictionOutput, predict
 from minilm.training.progress import Progress
@@ -212,7 +212,8 @@ class Trainer:
         losses = engine.history.step_losses
         loss = float(np.mean(losses)) if losses else 0.0
         steps = engine.state.global_step - first_step
-        samples = steps * self.args.per_device_train_batch_size
+        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        samples = steps * batch
         metrics = {
             "train_runtime": seconds,
             "train_samples_per_second": samples / seconds,
@@ -309,7 +310,7 @@ class Trainer:
     def _collator(self, data: Any) -> Any:
         return collator_for(data, self.processing_class, self.data_collator)
 
-    def _validate(self, data: Any = None) -> Callable[[Callable[[], object]], dict[str, float]]:
+    def _validate(self, data: Any = None) -> Validate:
         data = self.eval_dataset if data is None else data
         named = data if isinstance(data, Mapping) else {"": data}
         parts = {name: self._measure(part) for name, part in named.items()}
@@ -323,7 +324,7 @@ class Trainer:
 
         return validate
 
-    def _measure(self, data: Any) -> Callable[[Callable[[], object]], dict[str, float]]:
+    def _measure(self, data: Any) -> Validate:
         data = keep_columns(data, self.model, self.args)
         collate = self._collator(data)
         loss = make_validate(self.model, data, self.args, collate)
@@ -401,7 +402,7 @@ class Trainer:
         folder = output_dir or self.args.output_dir
         if folder is None:
             raise ValueError("save_model needs a folder: TrainingArguments has no output_dir")
-        if isinstance(self.model, LanguageModel):
+        if isinstance(self.model, PretrainedModel):
             self.model.save_pretrained(folder, self.processing_class)
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
