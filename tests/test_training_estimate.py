@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from training_helpers import CYCLE, same_weights, tiny_model, weights
@@ -87,6 +89,8 @@ def test_what_is_not_known_is_not_refused(free):
     found = estimate(tiny_model(), KINDS["pairs"](), ARGS)
     found.require_fit()
     assert [line.split()[0] for line in str(found).splitlines()] == ["memory", "an"]
+    figures = re.findall(r"\d[\d.]*", str(found).splitlines()[0])
+    assert len(figures) == 4 and all(float(figure) > 0 for figure in figures)
 
 
 def test_copies_of_the_weights_count():

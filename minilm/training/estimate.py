@@ -86,8 +86,7 @@ class Estimate:
         if self.fits or self.available is None:
             return
         lead = (
-            f"the run would take {self.memory / MIB:,.0f} MiB, but {self.available / MIB:,.0f} MiB "
-            "are free"
+            f"the run would take {_mib(self.memory)} MiB, but {_mib(self.available)} MiB are free"
         )
         if self.largest_batch_size:
             raise DoesNotFitError(
@@ -95,26 +94,32 @@ class Estimate:
                 f"{self.largest_batch_size} (gradient accumulation keeps what a step sees), or "
                 "shorten the sequences"
             )
-        fixed = (self.weights + self.optimizer) / MIB
+        fixed = _mib(self.weights + self.optimizer)
         raise DoesNotFitError(
             f"{lead}, and not even one sequence at a time fits: weights, gradients and the "
-            f"optimizer's state take {fixed:,.0f} MiB alone. A smaller model is needed, or "
+            f"optimizer's state take {fixed} MiB alone. A smaller model is needed, or "
             "shorter sequences"
         )
 
     def __str__(self) -> str:
         parts = [
-            f"memory    {self.memory / MIB:,.0f} MiB: weights {self.weights / MIB:,.0f}, "
-            f"optimizer {self.optimizer / MIB:,.0f}, step {self.activations / MIB:,.0f}",
+            f"memory    {_mib(self.memory)} MiB: weights {_mib(self.weights)}, "
+            f"optimizer {_mib(self.optimizer)}, step {_mib(self.activations)}",
         ]
         if self.available is not None:
-            parts.append(f"free      {self.available / MIB:,.0f} MiB")
+            parts.append(f"free      {_mib(self.available)} MiB")
         if self.seconds_per_epoch is not None:
             parts.append(
                 f"an epoch  {self.seconds_per_epoch:,.1f} s: {self.steps_per_epoch:,} steps of "
                 f"{1000 * (self.seconds_per_step or 0):,.1f} ms, evaluation not counted"
             )
         return "\n".join(parts)
+
+
+def _mib(size: int) -> str:
+    """Say bytes in MiB, small ones to a thousandth."""
+    mib = size / MIB
+    return f"{mib:,.0f}" if mib >= 10 else f"{mib:.3g}"
 
 
 def estimate(model: Any, loader: Any, args: TrainingArguments, *, timed: bool = True) -> Estimate:
