@@ -209,6 +209,9 @@ class _GradSums:
             self.arrays[index], self._ours[index] = grad, owned
         elif self._ours[index]:
             present += grad
+        elif owned and grad.dtype == present.dtype:
+            grad += present
+            self.arrays[index], self._ours[index] = grad, True
         else:
             self.arrays[index], self._ours[index] = present + grad, True
 

@@ -1,5 +1,6 @@
 import copy
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -273,3 +274,20 @@ def test_the_longest_sequence_is_known():
 
 def test_ids_of_special_tokens_are_kept_for_writing():
     assert tiny().generation_config.to_dict() == {"bos_token_id": 50256, "eos_token_id": 6}
+
+
+def test_a_step_makes_its_large_arrays_in_memory_that_is_used_again():
+    """NumPy's own large arrays are new pages from the system each time."""
+    model = tiny(n_positions=64, n_embd=96).train()
+    ids = np.random.default_rng(0).integers(0, 7, (64, 64))
+
+    def step():
+        model.zero_grad()
+        model(ids, labels=ids).loss.backward()
+
+    step()
+    tracemalloc.start()
+    step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * ids.size * model.config.n_embd / 4  # bytes: a quarter of a hidden state

@@ -166,7 +166,8 @@ def layer_norm(
     x, shape = _flattened("layer_norm", input, normalized_shape)
     if weight is None and bias is not None:
         raise ValueError("layer_norm: a bias needs a weight")
-    params = [as_tensor(param).reshape(-1) for param in (weight, bias) if param is not None]
+    size = (x.shape[-1],)
+    params = [_shaped(as_tensor(part), size) for part in (weight, bias) if part is not None]
     call = LayerCall(
         "layernorm",
         normalized_size=x.shape[-1],
@@ -174,7 +175,7 @@ def layer_norm(
         affine=weight is not None,
         bias=bias is not None,
     )
-    return call([x], params)[0].reshape(shape)
+    return _shaped(call([x], params)[0], shape)
 
 
 def rms_norm(
@@ -202,10 +203,10 @@ def rms_norm(
         If the last axes of `input` have other lengths.
     """
     x, shape = _flattened("rms_norm", input, normalized_shape)
-    params = [] if weight is None else [as_tensor(weight).reshape(-1)]
+    params = [] if weight is None else [_shaped(as_tensor(weight), (x.shape[-1],))]
     settings = {} if eps is None else {"eps": eps}
     call = LayerCall("rmsnorm", normalized_size=x.shape[-1], affine=weight is not None, **settings)
-    return call([x], params)[0].reshape(shape)
+    return _shaped(call([x], params)[0], shape)
 
 
 def _flattened(
@@ -217,7 +218,12 @@ def _flattened(
     kept = len(x.shape) - len(shape)
     if kept < 0 or x.shape[kept:] != shape:
         raise ValueError(f"{name}: expected input whose last axes are {shape}, got shape {x.shape}")
-    return x.reshape(*x.shape[:kept], math.prod(shape)), x.shape
+    return _shaped(x, (*x.shape[:kept], math.prod(shape))), x.shape
+
+
+def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Reshape, without a place on the tape where that changes nothing."""
+    return x if x.shape == shape else x.reshape(shape)
 
 
 # --- functions of each element --------------------------------------------------------------------
