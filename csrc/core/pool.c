@@ -38,10 +38,11 @@ struct ml_team {
 typedef struct worker {
     ml_thread thread;
     size_t rank;
-    atomic_uint jobs; // jobs given so far: a change wakes the worker
-    ml_team *team;    // the job; NULL asks the worker to end
-    bedroom bed;      // for waiting for a job
-    char padding[64]; // no two workers spin on one cache line
+    atomic_uint jobs;  // jobs given so far: a change wakes the worker
+    atomic_uint taken; // the last one that somebody took: the worker, or the caller back again
+    ml_team *team;     // the job; NULL asks the worker to end
+    bedroom bed;       // for waiting for a job
+    char padding[64];  // no two workers spin on one cache line
 } worker;
 
 static struct {
@@ -113,12 +114,22 @@ void ml_team_barrier(ml_team *team)
 
 // ---- workers ----------------------------------------------------------------------------------
 
+// 1 for the one of two who asks first. The next job is given when this one is taken and done.
+static int take_job(worker *w, unsigned job)
+{
+    unsigned before = job - 1;
+    return atomic_compare_exchange_strong(&w->taken, &before, job);
+}
+
 static void worker_run(void *arg)
 {
     worker *self = arg;
     (void)ml_flush_begin(); // for the life of the thread: it runs nothing but kernels
-    for (unsigned seen = 0;; seen++) {
-        event_wait(&self->jobs, seen, IDLE_SPIN, &self->bed);
+    for (unsigned job = 0;;) {
+        event_wait(&self->jobs, job, IDLE_SPIN, &self->bed);
+        job = atomic_load(&self->jobs);
+        if (!take_job(self, job))
+            continue;
         ml_team *team = self->team;
         if (team == NULL)
             return;
@@ -256,7 +267,10 @@ static void run_alone(ml_team_fn fn, void *ctx)
     fn(ctx, &team, 0, 1);
 }
 
-static void run_team(size_t size, ml_team_fn fn, void *ctx)
+// Whether a region needs all its threads at once, or whoever comes in time.
+typedef enum { TOGETHER, WHO_COMES } attendance;
+
+static void run_team(size_t size, attendance need, ml_team_fn fn, void *ctx)
 {
     ml_team team = {.size = size, .fn = fn, .ctx = ctx};
     team.spin = pool.oversubscribe ? 0 : BARRIER_SPIN;
@@ -269,10 +283,16 @@ static void run_team(size_t size, ml_team_fn fn, void *ctx)
         event_set(&w->jobs, &w->bed);
     }
     fn(ctx, &team, 0, size);
-    event_wait(&team.finished, 0, team.spin, &pool.team_bed);
+    // A worker whose core another program has now is not waited for.
+    size_t running = size - 1;
+    for (size_t i = 0; need == WHO_COMES && i + 1 < size; i++)
+        if (take_job(pool.worker[i], atomic_load(&pool.worker[i]->jobs)))
+            running = atomic_fetch_sub(&team.running, 1) - 1;
+    if (running > 0)
+        event_wait(&team.finished, 0, team.spin, &pool.team_bed);
 }
 
-void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
+static void run_region(size_t wanted, attendance need, ml_team_fn fn, void *ctx)
 {
     const unsigned state =
         ml_flush_begin(); // as the workers have it: the bits must not depend on who
@@ -283,12 +303,17 @@ void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
         size = team_size(wanted);
     }
     if (size > 1)
-        run_team(size, fn, ctx);
+        run_team(size, need, fn, ctx);
     if (ours)
         ml_mutex_unlock(&pool.region);
     if (size <= 1)
         run_alone(fn, ctx);
     ml_flush_end(state);
+}
+
+void ml_parallel_team(size_t wanted, ml_team_fn fn, void *ctx)
+{
+    run_region(wanted, TOGETHER, fn, ctx);
 }
 
 typedef struct for_loop {
@@ -313,7 +338,7 @@ static void for_loop_run(void *arg, ml_team *team, size_t rank, size_t size)
 void ml_parallel_for(size_t tasks, void (*task)(void *ctx, size_t index), void *ctx)
 {
     for_loop loop = {.tasks = tasks, .task = task, .ctx = ctx};
-    ml_parallel_team(tasks, for_loop_run, &loop);
+    run_region(tasks, WHO_COMES, for_loop_run, &loop);
 }
 
 typedef struct range_loop {

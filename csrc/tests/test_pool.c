@@ -3,6 +3,7 @@
 #include "minilm.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -168,6 +169,41 @@ static void test_results_are_seen_after_the_loop(void)
             right += result[i] == i;
         CHECK(right == MAX_TASKS);
     }
+}
+
+// A handler that does not return holds the only thread that does not block its signal: the worker.
+static atomic_int held, released;
+
+static void hold(int signal)
+{
+    (void)signal;
+    atomic_store(&held, 1);
+    while (!atomic_load(&released))
+        usleep(100);
+}
+
+static int a_held_worker_is_not_waited_for(void)
+{
+    sigset_t ours;
+    set_threads(2);
+    int right = covers(100); // starts the worker
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &ours, NULL);
+    signal(SIGUSR1, hold);
+    kill(getpid(), SIGUSR1);
+    while (!atomic_load(&held))
+        usleep(100);
+    for (size_t tasks = 0; tasks < 50; tasks++)
+        right &= covers(tasks);
+    atomic_store(&released, 1);
+    return right && covers(101) && covers(102);
+}
+
+// As where another program has its core: the caller does all the work.
+static void test_a_loop_does_not_wait_for_who_does_not_come(void)
+{
+    CHECK(in_child(a_held_worker_is_not_waited_for));
 }
 
 // ---- teams ---------------------------------------------------------------------------------------
@@ -398,6 +434,7 @@ int main(void)
     RUN(test_each_task_runs_once);
     RUN(test_ranges_cover_all_without_overlap);
     RUN(test_results_are_seen_after_the_loop);
+    RUN(test_a_loop_does_not_wait_for_who_does_not_come);
     RUN(test_a_team_meets_at_each_barrier);
     RUN(test_a_team_is_not_larger_than_wanted);
 #if defined(__linux__)
