@@ -12,7 +12,7 @@ layer (`minilm.nn`) is one node, whatever it does inside.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -104,7 +104,11 @@ class Node:
         After one backward pass, `backward` is dropped together with what it keeps alive.
     """
 
-    __slots__ = ("backward", "edges", "frees", "n_outputs", "name", "owned", "retained", "saved")
+    __slots__ = (
+        *("backward", "edges", "frees", "n_outputs", "name", "number", "owned"),
+        *("retained", "saved"),
+    )
+    _count = 0
 
     def __init__(
         self,
@@ -121,6 +125,8 @@ class Node:
             parent if parent is None or isinstance(parent, tuple) else parent._edge()
             for parent in parents
         )
+        Node._count += 1
+        self.number = Node._count
         self.backward: Backward | None = backward
         self.n_outputs = n_outputs
         self.name = name
@@ -128,6 +134,11 @@ class Node:
         self.frees = frees
         self.saved = saved
         self.retained: list[tuple[int, weakref.ref[Tensor]]] = []
+
+    @classmethod
+    def next_number(cls) -> int:
+        """Return the number of the node that is made next: they count up."""
+        return cls._count + 1
 
     def run(self, grad_outputs: list[Array | None]) -> tuple[Array | None, ...]:
         """Return the gradients of the parents."""
@@ -180,11 +191,11 @@ def record(
 # --- backward -------------------------------------------------------------------------------------
 
 
-def _topological_order(root: Node) -> list[Node]:
-    """List the nodes that lead to `root`, each before those that it was made from."""
+def _topological_order(roots: Iterable[Node], stop: Container[Edge]) -> list[Node]:
+    """List the nodes that lead to `roots`, each before those that it was made from."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack = [(root, False)]
+    stack = [(root, False) for root in roots]
     while stack:  # not a recursion: a tape may be longer than Python's stack
         node, parents_done = stack.pop()
         if parents_done:
@@ -192,18 +203,29 @@ def _topological_order(root: Node) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack += [(edge[0], False) for edge in node.edges if isinstance(edge, tuple)]
+            stack += [
+                (edge[0], False)
+                for edge in node.edges
+                if isinstance(edge, tuple) and edge not in stop
+            ]
     return order[::-1]
 
 
-class _GradSums:
-    """The gradients of one node's outputs, summed over those who used them."""
+class GradSums:
+    """The gradients of one node's outputs, summed over those who used them.
+
+    Parameters
+    ----------
+    n_outputs : int
+        How many outputs.
+    """
 
     def __init__(self, n_outputs: int) -> None:
         self.arrays: list[Array | None] = [None] * n_outputs
         self._ours = [False] * n_outputs
 
     def add(self, index: int, grad: Array, owned: bool) -> None:
+        """Add to an output's gradient an array, which may be kept and changed if it is `owned`."""
         present = self.arrays[index]
         if present is None:
             self.arrays[index], self._ours[index] = grad, owned
@@ -214,6 +236,11 @@ class _GradSums:
             self.arrays[index], self._ours[index] = grad, True
         else:
             self.arrays[index], self._ours[index] = present + grad, True
+
+    def taken(self, index: int) -> Array | None:
+        """Return an output's gradient as an array that nobody else holds."""
+        array = self.arrays[index]
+        return array if array is None or self._ours[index] else array.copy()
 
 
 def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
@@ -228,13 +255,50 @@ def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
     retain_graph : bool
         Keep what nodes saved, for another time.
     """
-    edge = root._edge()
-    if not isinstance(edge, tuple):
-        root._accumulate_grad(gradient, owned=False)
-        return
-    sums = {edge[0]: _GradSums(edge[0].n_outputs)}
-    sums[edge[0]].add(edge[1], gradient, owned=False)
-    for node in _topological_order(edge[0]):
+
+    def deliver(leaf: Edge, grad: Array, owned: bool) -> None:
+        assert leaf is not None and not isinstance(leaf, tuple)  # nothing else stops the flow
+        if leaf._requires_grad:  # it may have been frozen since
+            leaf._accumulate_grad(grad, owned)
+
+    flow_back([(root._edge(), gradient)], deliver, retain_graph=retain_graph)
+
+
+def flow_back(
+    starts: Iterable[tuple[Edge, Array]],
+    deliver: Callable[[Edge, Array, bool], None],
+    *,
+    stop: Container[Edge] = (),
+    retain_graph: bool = False,
+) -> None:
+    """Send gradients back through the tape.
+
+    Parameters
+    ----------
+    starts : iterable of (Edge, ndarray)
+        Where gradients begin, and which.
+    deliver : callable
+        ``deliver(edge, grad, owned)`` takes what arrives at a leaf, or where the flow stops; at the
+        same place perhaps several times. `owned` arrays are its to keep.
+    stop : container of Edge
+        Where not to go on, besides leaves.
+    retain_graph : bool
+        Keep what nodes saved, for another time.
+    """
+    sums: dict[Node, GradSums] = {}
+
+    def send(edge: Edge, grad: Array, owned: bool) -> None:
+        if isinstance(edge, tuple) and edge not in stop:
+            node, index = edge
+            if node not in sums:
+                sums[node] = GradSums(node.n_outputs)
+            sums[node].add(index, grad, owned)
+        else:
+            deliver(edge, grad, owned)
+
+    for start, gradient in starts:
+        send(start, gradient, False)
+    for node in _topological_order(list(sums), stop):
         if node not in sums:
             continue
         grad_outputs = sums.pop(node).arrays
@@ -245,11 +309,7 @@ def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
         for edge, grad in zip(node.edges, node.run(grad_outputs), strict=True):
             if edge is None or grad is None:
                 continue
-            grad = np.asarray(grad)  # not a NumPy scalar: those cannot be added to in place
-            if isinstance(edge, tuple):
-                parent, index = edge
-                sums.setdefault(parent, _GradSums(parent.n_outputs)).add(index, grad, node.owned)
-            elif edge._requires_grad:  # it may have been frozen since
-                edge._accumulate_grad(grad, node.owned)
+            # Not a NumPy scalar: those cannot be added to in place.
+            send(edge, np.asarray(grad), node.owned)
         if not retain_graph:
             node.free()

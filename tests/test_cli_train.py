@@ -284,7 +284,10 @@ def test_a_second_run_in_one_folder_is_refused(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        ("--model gpt --layers 2 --heads 2 --hidden 16 --lr 0.003", "GPT2LMHeadModel"),
+        (
+            "--model gpt --layers 2 --heads 2 --hidden 16 --lr 0.003 --gradient-checkpointing",
+            "GPT2LMHeadModel",
+        ),
         ("--model gpt-nano --tokenizer bpe --vocab-size 280", "GPT2LMHeadModel"),
         ("--model awd-lstm --level word --layers 2 --hidden 16 --embed 8", "AWDLSTM"),
         ("--model gru --tie --hidden 16", "RNNModel"),

@@ -84,6 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tie", action="store_true", help="one matrix for embedding and head of a recurrent model"
     )
+    parser.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        help="compute a GPT's activations again in backward: less memory, more time, the same bits",
+    )
     for name, kind, metavar, text in OPTIONS:
         attribute = name.replace("-", "_")
         default = getattr(Settings, attribute, getattr(Architecture, attribute, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from minilm.models.pretrained import PretrainedModel
 from minilm.models.pretrained_config import PretrainedConfig
 from minilm.models.quantized import QuantizedCausalLM
 from minilm.tensor import Tensor
+from minilm.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,16 @@ class Decoder(PretrainedModel):
 
     A subclass gives ``embed``, ``blocks``, ``normalize``, and ``rotation`` if it has rotary
     positions.
+
+    Attributes
+    ----------
+    gradient_checkpointing : bool
+        Whether blocks are computed again in backward; see
+        :meth:`PretrainedModel.gradient_checkpointing_enable`.
     """
 
     config: PretrainedConfig
+    gradient_checkpointing = False
 
     def embed(self, ids: np.ndarray, positions: np.ndarray) -> Tensor:
         """Return the vectors ``(batch, time, width)`` that the first block reads."""
@@ -81,6 +90,9 @@ class Decoder(PretrainedModel):
         """Return a vector for each token; see :meth:`CausalLM.forward`."""
         config = self.config
         longest: int = config.max_position_embeddings
+        recomputes = self.gradient_checkpointing and self.training
+        if recomputes:
+            use_cache = _without_cache(use_cache, past_key_values)
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
         ids = checked_ids(input_ids, config.vocab_size, longest, past)
         batch, time = ids.shape
@@ -93,7 +105,7 @@ class Decoder(PretrainedModel):
         x = self.embed(ids, positions)
         states, attentions = [x], []
         for block in self.blocks():
-            x, weights = block(x, context)
+            x, weights = checkpoint(block, x, context) if recomputes else block(x, context)
             states.append(x)
             attentions.append(weights)
         states[-1] = x = self.normalize(x)
@@ -104,6 +116,22 @@ class Decoder(PretrainedModel):
             hidden_states=tuple(states) if keeps_states else None,
             attentions=tuple(attentions) if keeps_weights else None,
         )
+
+
+def _without_cache(use_cache: bool | None, past_key_values: DynamicCache | None) -> bool:
+    """Do without a cache, which a block that runs twice would put its keys into twice."""
+    if past_key_values is not None:
+        raise ValueError(
+            "gradient checkpointing runs each block twice, which would put its keys into "
+            "past_key_values twice: leave them out in training, or call eval() or "
+            "gradient_checkpointing_disable() before"
+        )
+    if use_cache:
+        warnings.warn(
+            "use_cache=True is incompatible with gradient checkpointing: no cache is returned",
+            stacklevel=2,
+        )
+    return False
 
 
 class CausalLM(LanguageModel):

@@ -29,6 +29,7 @@ from minilm.models.start import start_normally
 from minilm.nn import init
 from minilm.nn.dot_product import attention
 from minilm.tensor import Tensor
+from minilm.utils.checkpoint import checkpoint
 
 EPSILON = 1e-12  # added to variances; no setting, as in Hugging Face
 
@@ -154,6 +155,8 @@ class DistilBertModel(_DistilBert):
         The blocks, in ``layer``.
     """
 
+    gradient_checkpointing = False
+
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
@@ -182,10 +185,12 @@ class DistilBertModel(_DistilBert):
         # Positions are those in the array, padding or not: as the model was trained.
         positions = positions_of(position_ids, None, batch, time, 0, longest)
         keeps_weights = asked(output_attentions, config.output_attentions)
+        recomputes = self.gradient_checkpointing and self.training
         x = self.embeddings(ids, positions)
         states, attentions = [x], []
         for block in self.transformer.layer:
-            x, weights = block(x, mask, keeps_weights)
+            given = (x, mask, keeps_weights)
+            x, weights = checkpoint(block, *given) if recomputes else block(*given)
             states.append(x)
             attentions.append(weights)
         keeps_states = asked(output_hidden_states, config.output_hidden_states)

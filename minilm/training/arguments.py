@@ -30,6 +30,9 @@ class TrainingArguments:
     gradient_accumulation_steps : int
         Batches whose gradients make one step. Every target counts the same, so the gradient is
         that of one large batch.
+    gradient_checkpointing : bool
+        Compute the activations inside a transformer's blocks again in backward, instead of keeping
+        them: less memory, more time, the same bits.
     learning_rate : float
         The highest of the schedule.
     lr_scheduler_type : str
@@ -109,6 +112,7 @@ class TrainingArguments:
     per_device_train_batch_size: int = 8
     per_device_eval_batch_size: int = 8
     gradient_accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
     learning_rate: float = 5e-5
     lr_scheduler_type: str = "linear"
     lr_scheduler_kwargs: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,13 @@ from minilm.training.engine import Engine, Validate
 from minilm.training.flow import steps_of
 from minilm.training.identity import identity_of
 from minilm.training.logs import RunLogs
-from minilm.training.setup import make_average, make_keep_best, make_optimizer, make_scheduler
+from minilm.training.setup import (
+    make_average,
+    make_keep_best,
+    make_optimizer,
+    make_scheduler,
+    prepare_model,
+)
 from minilm.training.trackers import make_trackers
 
 
@@ -58,7 +64,10 @@ def build_engine(
     CheckpointError
         If there is nothing to go on from, though a checkpoint was named; if it is damaged; or if
         it is of another run.
+    ValueError
+        If the model cannot recompute activations, though the arguments ask for it.
     """
+    prepare_model(model, args)
     if optimizer is None:
         optimizer = make_optimizer(model, args)
     if scheduler is None:

@@ -19,7 +19,7 @@ from minilm.training.batch import batch_loss
 from minilm.training.callback import TrainerCallback
 from minilm.training.engine import Engine
 from minilm.training.flow import steps_of
-from minilm.training.setup import make_optimizer
+from minilm.training.setup import make_optimizer, prepare_model
 from minilm.training.snapshot import random_streams_kept
 
 MIB = 1 << 20
@@ -149,6 +149,7 @@ def estimate(model: Any, loader: Any, args: TrainingArguments, *, timed: bool = 
     rows = _rows(batch)
     with _untouched(loader):
         twin = copy.deepcopy(model)
+        prepare_model(twin, args)
         one = _step_bytes(twin, _first_rows(batch, 1))
         two = _step_bytes(twin, _first_rows(batch, min(2, rows))) if rows > 1 else one
     each = max(two - one, 0)

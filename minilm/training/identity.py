@@ -21,6 +21,7 @@ FREE = {
     "output_dir",
     "num_train_epochs",
     "max_steps",
+    "gradient_checkpointing",  # gives the same bits
     "logging_strategy",
     "logging_steps",
     "logging_first_step",

@@ -71,6 +71,8 @@ class Settings:
         Largest norm of all gradients together; 0 does not clip.
     accumulate : int
         Windows whose gradients make one step.
+    gradient_checkpointing : bool
+        Compute a GPT's activations again in backward, instead of keeping them.
     label_smoothing : float
         Share of each target that is spread over all tokens.
     ema : float
@@ -94,6 +96,7 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     accumulate: int = 1
+    gradient_checkpointing: bool = False
     label_smoothing: float = 0.0
     ema: float = 0.0
     patience: int = 0
@@ -126,6 +129,7 @@ class Settings:
             weight_decay=self.weight_decay,
             max_grad_norm=self.clip,
             gradient_accumulation_steps=self.accumulate,
+            gradient_checkpointing=self.gradient_checkpointing,
             label_smoothing_factor=self.label_smoothing,
             ema_decay=self.ema,
             eval_strategy="epoch",

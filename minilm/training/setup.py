@@ -21,6 +21,25 @@ from minilm.training.history import is_better_bigger
 WINDOW = 64  # tokens through which gradients flow, where nobody says
 
 
+def prepare_model(model: Any, args: TrainingArguments) -> None:
+    """Have the model recompute its activations, where the arguments ask for that.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    if args.gradient_checkpointing:
+        enable = getattr(model, "gradient_checkpointing_enable", None)
+        if enable is None:
+            raise ValueError(
+                f"gradient_checkpointing=True is for the transformers of minilm.models, not for "
+                f"{type(model).__name__}: run its stretches through "
+                "minilm.utils.checkpoint.checkpoint"
+            )
+        enable()
+
+
 def make_optimizer(model: Any, args: TrainingArguments) -> Any:
     """Make the optimizer that the arguments name, with weight decay for matrices only."""
     groups = decay_groups(model, args.weight_decay)
