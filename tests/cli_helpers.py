@@ -37,3 +37,23 @@ def environment() -> dict[str, str]:
     path = os.pathsep.join(folder for folder in sys.path if folder)
     # What is printed is UTF-8 in any case: the tests would see it if it followed the platform.
     return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "latin-1"}
+
+
+def save_transformer(folder: Path, kind: str = "gpt2") -> Path:
+    """Save a small transformer that has learned nothing, with the characters of `TEXT`."""
+    import minilm as lm
+    from minilm.data.tokenizer import train_char_tokenizer
+    from minilm.models import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = train_char_tokenizer(TEXT)
+    sizes = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 32}
+    sizes |= {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
+    sizes |= {"initializer_range": 0.3, "bos_token_id": None, "eos_token_id": None}
+    lm.manual_seed(5)
+    if kind == "gpt2":
+        GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder, tokenizer)
+    else:
+        LlamaForCausalLM(LlamaConfig(**sizes, intermediate_size=32)).save_pretrained(
+            folder, tokenizer
+        )
+    return folder

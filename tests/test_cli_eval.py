@@ -2,11 +2,11 @@ import json
 import math
 
 import pytest
-from cli_helpers import TEXT, minilm
+from cli_helpers import TEXT, minilm, save_transformer
 
 from minilm.data.tokenizer import encode_text
-from minilm.evaluation import yardstick
-from minilm.models import load_tokenizer
+from minilm.evaluation import evaluate, yardstick
+from minilm.models import from_pretrained, load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +144,15 @@ def test_both_arguments_are_needed(trained):
     done = minilm("eval", trained)
     assert done.returncode == 2
     assert "FILE" in done.stderr
+
+
+def test_int8_measures_the_rounded_weights(trained, tmp_path):
+    for folder in (trained, save_transformer(tmp_path)):
+        expected = evaluate(
+            from_pretrained(folder).quantize(), TEXT, tokenizer=load_tokenizer(folder)
+        ).loss
+        done = minilm("eval", folder, "-", "--json", "--int8", stdin=TEXT)
+        loss = json.loads(done.stdout)["loss"]
+        assert loss == expected
+        exact = json.loads(minilm("eval", folder, "-", "--json", stdin=TEXT).stdout)["loss"]
+        assert loss != exact and loss == pytest.approx(exact, abs=0.02)

@@ -2,7 +2,7 @@ import json
 import subprocess
 
 import pytest
-from cli_helpers import COMMAND, environment, minilm
+from cli_helpers import COMMAND, environment, minilm, save_transformer
 
 from minilm.models import from_pretrained, load_tokenizer
 
@@ -141,3 +141,21 @@ def test_rules_and_stop_strings(trained):
     options = ["-p", "the cat", "--temp", 0, "-m", 60, "--repetition-penalty", 3]
     penalised = minilm("generate", trained, *options, "--min-p", 0.1).stdout
     assert penalised != minilm("generate", trained, "-p", "the cat", "--temp", 0, "-m", 60).stdout
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_transformers_write_in_int8(kind, tmp_path):
+    folder = save_transformer(tmp_path, kind)
+    model, tokenizer = from_pretrained(folder), load_tokenizer(folder)
+    ids = model.quantize().generate(
+        tokenizer.encode("the cat").ids,
+        20,
+        seed=3,
+        suppress_tokens=[tokenizer.token_to_id("<unk>")],
+    )
+    options = ["-p", "the cat", "-m", 20, "--temp", 1, "--seed", 3]
+    done = minilm("generate", folder, *options, "--int8")
+    assert done.stdout == tokenizer.decode(ids.tolist()) + "\n"
+    assert done.stderr == ""
+    shown = minilm("generate", folder, "-i", "-p", "the", "--int8", stdin="w 3\nq\n")
+    assert shown.returncode == 0, shown.stderr

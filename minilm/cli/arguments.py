@@ -66,6 +66,15 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_int8(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that rounds a model's weights."""
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="round the weights to 8 bits: a quarter of the memory, faster where they are large",
+    )
+
+
 def input_name(path: str) -> str:
     """Return what a report calls an input."""
     return "standard input" if path == "-" else Path(path).name

@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from minilm.cli.arguments import input_name, positive_int, print_json, say, say_unknown
+from minilm.cli.arguments import (
+    add_int8,
+    input_name,
+    positive_int,
+    print_json,
+    say,
+    say_unknown,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TRAINING_FILE",
         help="compare with n-grams, counted in the text that the model was trained on",
     )
+    add_int8(parser)
     add(
         "--stride",
         type=positive_int,
@@ -50,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from minilm.evaluation.names import Names
     from minilm.models import from_pretrained, load_tokenizer
 
-    model, tokenizer = from_pretrained(args.folder), load_tokenizer(args.folder)
+    model = from_pretrained(args.folder, load_in_8bit=args.int8)
+    tokenizer = load_tokenizer(args.folder)
     text = read_text(args.file)
     ids = Names(tokenizer).encode(text)
     say_unknown(tokenizer, ids, input_name(args.file))

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from minilm.cli.arguments import (
+    add_int8,
     not_negative,
     number,
     positive,
@@ -48,11 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the same seed writes the same text; without it, any",
     )
-    add(
-        "--int8",
-        action="store_true",
-        help="round the weights to 8 bits: a quarter of the memory, faster where they are large",
-    )
+    add_int8(parser)
 
 
 def _add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -130,15 +127,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the command: print the passage as it is written, or ask what comes."""
     from minilm.data.text import read_text
     from minilm.data.tokenizer import encode_text
-    from minilm.models import LanguageModel, RNNModel, from_pretrained, load_tokenizer
+    from minilm.models import from_pretrained, load_tokenizer
     from minilm.random import default_generator
 
     options = _options(args)
-    model: LanguageModel
-    if args.int8:
-        model = RNNModel.from_pretrained(args.folder).quantize()
-    else:
-        model = from_pretrained(args.folder)
+    model = from_pretrained(args.folder, load_in_8bit=args.int8)
     tokenizer = load_tokenizer(args.folder)
     prompt = read_text("-") if args.prompt == "-" else args.prompt
     say_unknown(tokenizer, encode_text(tokenizer, prompt), "the prompt")

@@ -114,7 +114,12 @@ class _AutoModel:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any
+        cls,
+        name_or_path: str | Path,
+        *,
+        config: PretrainedConfig | None = None,
+        load_in_8bit: bool = False,
+        **options: Any,
     ) -> Any:
         """Load from a folder, or from the hub, in evaluation mode.
 
@@ -127,16 +132,23 @@ class _AutoModel:
             supported; then the message names those that are.
         HubError
             If a hub name cannot be had.
+        TypeError, ValueError
+            As :meth:`PretrainedModel.from_pretrained`.
         """
+        from minilm.models.eight_bit import check_has_8bit, checked_8bit
         from minilm.models.folder import CONFIG, load_model, read_config
         from minilm.models.hub import resolve, split_options
 
         hub, overrides = split_options(options)
+        overrides = checked_8bit(load_in_8bit, overrides)
         folder = resolve(name_or_path, **hub)
         kind = read_config(folder).get("model_type")
         for model in cls.models:
             if model.model_type == kind:
-                return load_model(folder, model, config, overrides)
+                if load_in_8bit:
+                    check_has_8bit(model)
+                loaded: Any = load_model(folder, model, config, overrides)
+                return loaded.quantize() if load_in_8bit else loaded
         supported = [f"{model.model_type} ({model.__name__})" for model in cls.models]
         raise FolderError(
             f"{folder / CONFIG}: {cls.__name__} loads models of type {', '.join(supported)}; got "

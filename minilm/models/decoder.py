@@ -280,7 +280,9 @@ class CausalLM(LanguageModel):
                 f"quantize() knows the parts that {type(self).__name__} is made of; this model has "
                 "others, or a forward of its own"
             )
-        return QuantizedCausalLM(pack(self, int8=True), self.config)
+        quantized = QuantizedCausalLM(pack(self, int8=True), self.config)
+        quantized.generation_config = self.generation_config
+        return quantized
 
     def _decoder(self) -> _core.Decoder | None:
         return decoder_of(self) if self._is_plain() else None

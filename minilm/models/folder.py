@@ -106,13 +106,15 @@ def _writer(data: bytes) -> Callable[[BinaryIO], object]:
     return lambda file: file.write(data)
 
 
-def from_pretrained(folder: str | Path) -> LanguageModel:
+def from_pretrained(folder: str | Path, load_in_8bit: bool = False) -> LanguageModel:
     """Load the language model that a folder holds, in evaluation mode.
 
     Parameters
     ----------
     folder : str or Path
         As written by :func:`save_pretrained`, or by ``transformers``.
+    load_in_8bit : bool
+        Return what ``quantize()`` makes of the model.
 
     Returns
     -------
@@ -124,15 +126,24 @@ def from_pretrained(folder: str | Path) -> LanguageModel:
         If the folder or a file in it is missing or damaged, the architecture is not supported, or
         the weights do not fit it; then all names that are missing, unexpected or of another shape
         are listed.
+    TypeError
+        If `load_in_8bit` is no bool, or there is no such model in int8.
     """
     from minilm.models.auto import model_class
     from minilm.models.base import LanguageModel
+    from minilm.models.eight_bit import check_has_8bit, checked_8bit
 
+    checked_8bit(load_in_8bit, {})
     path = Path(folder)
     cls = model_class(read_config(path), path / CONFIG)
     if not issubclass(cls, LanguageModel):
         raise FolderError(f"{path} holds a {cls.__name__}, which is no language model")
-    return load_model(path, cls)
+    if not load_in_8bit:
+        return load_model(path, cls)
+    check_has_8bit(cls)
+    loaded: Any = load_model(path, cls)
+    quantized: LanguageModel = loaded.quantize()
+    return quantized
 
 
 def load_model(

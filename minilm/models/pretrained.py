@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 from minilm import nn
 from minilm.models.pretrained_config import PretrainedConfig
@@ -95,10 +95,35 @@ class PretrainedModel(nn.Module):
 
         save_pretrained(self, folder, tokenizer)
 
+    @overload
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any
-    ) -> Self:
+        cls,
+        name_or_path: str | Path,
+        *,
+        config: PretrainedConfig | None = None,
+        load_in_8bit: Literal[False] = False,
+        **options: Any,
+    ) -> Self: ...
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        config: PretrainedConfig | None = None,
+        load_in_8bit: bool,
+        **options: Any,
+    ) -> Any: ...
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        config: PretrainedConfig | None = None,
+        load_in_8bit: bool = False,
+        **options: Any,
+    ) -> Any:
         """Load from a folder, or from the hub, in evaluation mode.
 
         Parameters
@@ -107,6 +132,9 @@ class PretrainedModel(nn.Module):
             A folder, or a hub name such as ``"distilgpt2"``.
         config : PretrainedConfig, optional
             Instead of the one in the folder.
+        load_in_8bit : bool
+            Return what ``quantize()`` makes of the model: weights in int8, which read and write but
+            do not learn.
         **options
             ``revision``, ``token``, ``cache_dir``, ``local_files_only``: see
             :func:`minilm.models.hub.resolve`. All others replace settings of the configuration,
@@ -119,13 +147,20 @@ class PretrainedModel(nn.Module):
         HubError
             If a hub name cannot be had.
         TypeError
-            If the folder holds another kind of model.
+            If the folder holds another kind of model, or there is none of this class in int8.
+        ValueError
+            If another way to quantize is asked for.
         """
+        from minilm.models.eight_bit import check_has_8bit, checked_8bit
         from minilm.models.folder import load_model
         from minilm.models.hub import resolve, split_options
 
         hub, overrides = split_options(options)
-        return load_model(resolve(name_or_path, **hub), cls, config, overrides)
+        overrides = checked_8bit(load_in_8bit, overrides)
+        if load_in_8bit:
+            check_has_8bit(cls)
+        model = load_model(resolve(name_or_path, **hub), cls, config, overrides)
+        return model.quantize() if load_in_8bit else model
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Share on the hub, with a model card; see :func:`minilm.models.hub.push_to_hub`."""

@@ -56,8 +56,8 @@ class QuantizedModel(LanguageModel):
             Always.
         """
         raise TypeError(
-            "a quantized model cannot be saved: save the model that it was made from, and call "
-            "quantize() after loading"
+            "a quantized model cannot be saved: save the model that it was made from, and load it "
+            "with from_pretrained(folder, load_in_8bit=True), or call quantize() after loading"
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
