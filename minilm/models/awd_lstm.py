@@ -182,6 +182,16 @@ class AWDLSTM(LanguageModel):
             raise ValueError(f"level must be one of {', '.join(PRESETS)}; got {level!r}")
         return cls(vocab_size, **{**PRESETS[level], **changes})
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        table: nn.Embedding = self.embedding.module
+        return table
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head."""
+        head: nn.Linear = self.fc
+        return head
+
     @overload
     def forward(self, x: Any, labels: None = None) -> Tensor: ...
     @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -175,7 +176,12 @@ class CausalLM(LanguageModel):
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the table of the tokens' vectors."""
-        raise NotImplementedError
+        return self.base_model.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head."""
+        head: nn.Linear = self.lm_head
+        return head
 
     @property
     def max_length(self) -> int | None:
@@ -280,7 +286,7 @@ class CausalLM(LanguageModel):
                 f"quantize() knows the parts that {type(self).__name__} is made of; this model has "
                 "others, or a forward of its own"
             )
-        quantized = QuantizedCausalLM(pack(self, int8=True), self.config)
+        quantized = QuantizedCausalLM(pack(self, int8=True), copy.deepcopy(self.config))
         quantized.generation_config = self.generation_config
         return quantized
 

@@ -165,6 +165,11 @@ class DistilBertModel(_DistilBert):
         if config.sinusoidal_pos_embds:
             _start_as_waves(self.embeddings.position_embeddings.weight)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        table: nn.Embedding = self.embeddings.word_embeddings
+        return table
+
     def forward(
         self,
         input_ids: Any,
@@ -225,6 +230,10 @@ class DistilBertForSequenceClassification(_DistilBert):
         self.dropout = nn.Dropout(config.seq_classif_dropout)
         heads = ("pre_classifier", "classifier")
         self.reset_parameters([f"{head}.{part}" for head in heads for part in ("weight", "bias")])
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        return self.distilbert.get_input_embeddings()
 
     def forward(
         self,

@@ -149,6 +149,11 @@ class GPT2Model(_GPT2, Decoder):
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.reset_parameters()
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        table: nn.Embedding = self.wte
+        return table
+
     def embed(self, ids: np.ndarray, positions: np.ndarray) -> Tensor:
         """Return the vectors ``(batch, time, width)`` that the first block reads."""
         vectors: Tensor = self.drop(self.wte(ids) + self.wpe(positions))
@@ -193,11 +198,6 @@ class GPT2LMHeadModel(_GPT2, CausalLM):
         + [Conv1D, nn.LayerNorm, nn.Embedding, nn.Dropout]
     )
     transformer: GPT2Model
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the table of the tokens' vectors."""
-        table: nn.Embedding = self.transformer.wte
-        return table
 
     def _pack(self, int8: bool) -> _core.Decoder:
         return pack_gpt2(self, int8)

@@ -139,6 +139,11 @@ class LlamaModel(_Llama, Decoder):
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.reset_parameters()
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        table: nn.Embedding = self.embed_tokens
+        return table
+
     def embed(self, ids: np.ndarray, positions: np.ndarray) -> Tensor:
         """Return the vectors ``(batch, time, width)`` that the first block reads."""
         vectors: Tensor = self.embed_tokens(ids)
@@ -182,11 +187,6 @@ class LlamaForCausalLM(_Llama, CausalLM):
         + [nn.Linear, nn.RMSNorm, nn.Embedding]
     )
     model: LlamaModel
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the table of the tokens' vectors."""
-        table: nn.Embedding = self.model.embed_tokens
-        return table
 
     def _pack(self, int8: bool) -> _core.Decoder:
         return pack_llama(self, int8)

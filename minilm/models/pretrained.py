@@ -85,6 +85,72 @@ class PretrainedModel(nn.Module):
     def reset_parameters(self, names: list[str] | None = None) -> None:
         """Draw the parameters again, or those of these names."""
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors.
+
+        Raises
+        ------
+        TypeError
+            If the class does not say which it is.
+        """
+        raise TypeError(
+            f"{type(self).__name__} does not say where the vectors of its tokens are: its class "
+            "needs a method get_input_embeddings that returns the nn.Embedding"
+        )
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """Return the head that scores the tokens, if the model has one."""
+        return None
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Give the model more tokens, or fewer, as for a tokenizer to which some were added.
+
+        Rows of the embedding and of the head are added or cut off at the end; all others keep their
+        bits, and a head that is tied stays so. ``vocab_size`` of the configuration follows. Names,
+        defaults and draws are those of `transformers` 5.
+
+        Call it before the optimizer is made: its averages have the old shape.
+
+        Parameters
+        ----------
+        new_num_tokens : int, optional
+            How many tokens there are to be. None: as many as now.
+        pad_to_multiple_of : int, optional
+            Round that number up to a multiple.
+        mean_resizing : bool
+            Draw new rows from a normal distribution with the mean of the old ones and 1e-9 times
+            their covariance (just the mean, where that is not positive definite, and for biases).
+            If not, from N(0, initializer_range^2), biases 0; where a configuration has no
+            ``initializer_range``, with the standard deviation of the old embedding.
+
+        Returns
+        -------
+        nn.Embedding
+            The resized table ``(new_num_tokens, width)``.
+
+        Raises
+        ------
+        ValueError
+            If a number is none of at least 1.
+        TypeError
+            If the model's parts are others than an ``nn.Embedding`` and an ``nn.Linear``, or it is
+            quantized.
+
+        Examples
+        --------
+        >>> model = GPT2LMHeadModel(GPT2Config.from_preset("gpt-nano", vocab_size=65))
+        >>> model.resize_token_embeddings(67)
+        Embedding(67, 48)
+        """
+        from minilm.models.resizing import resize_token_embeddings
+
+        return resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of, mean_resizing)
+
     def num_parameters(self) -> int:
         """Return how many numbers the model learns; what is shared counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -60,6 +60,19 @@ class QuantizedModel(LanguageModel):
             "with from_pretrained(folder, load_in_8bit=True), or call quantize() after loading"
         )
 
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: packed weights do not change.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            "a quantized model has packed weights, to which no rows can be added: call "
+            "resize_token_embeddings on the model that it was made from, then quantize()"
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # it never changes
 

@@ -100,6 +100,16 @@ class RNNModel(LanguageModel):
         if tie_weights:
             tie(self.embedding, self.fc)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of the tokens' vectors."""
+        table: nn.Embedding = self.embedding
+        return table
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the head."""
+        head: nn.Linear = self.fc
+        return head
+
     @overload
     def forward(self, x: Any, labels: None = None) -> Tensor: ...
     @overload
