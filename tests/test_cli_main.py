@@ -31,7 +31,7 @@ def test_without_a_command_it_shows_its_usage():
 def test_an_unknown_command_is_refused_with_the_known_ones():
     done = minilm("trian")
     assert done.returncode == 2
-    for command in ("train", "tune", "generate", "eval", "memorisation", "info", "env"):
+    for command in ("train", "tune", "generate", "chat", "eval", "memorisation", "info", "env"):
         assert command in done.stderr
 
 

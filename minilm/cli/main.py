@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minilm.cli import doctor, env, eval, generate, info, memorisation, repro, train, tune
+from minilm.cli import chat, doctor, env, eval, generate, info, memorisation, repro, train, tune
 
 OK, ERROR, INTERRUPTED = 0, 1, 130  # 2, wrong usage, is argparse's own
 
-COMMANDS = (train, tune, generate, eval, memorisation, doctor, info, repro, env)
+COMMANDS = (train, tune, generate, chat, eval, memorisation, doctor, info, repro, env)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -100,7 +100,8 @@ def _near_mean(old: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     except np.linalg.LinAlgError:
         return rows
     draws: np.ndarray = default_generator.normal(0, 1, shape) @ root.T
-    return rows + draws
+    near: np.ndarray = rows + draws
+    return near
 
 
 def _tell_config(config: Any, count: int) -> None:
