@@ -383,6 +383,8 @@ def test_what_attention_refuses(act, error, words) -> None:
     ("settings", "inputs", "words"),
     [
         ({"packed_kv_heads": -1}, None, "packed_kv_heads: expected 0 or more"),
+        ({"key_time": -1}, None, "key_time: expected 0 or more"),
+        ({"key_time": 1, "packed_kv_heads": 1}, None, "and 0 where packed_kv_heads is set"),
         ({"dropout": 2.0}, None, "dropout: expected a probability"),
         ({}, (ONES, None, None), "expected both, or packed_kv_heads"),
         ({"packed_kv_heads": 1}, (ONES, ONES, ONES), "expected none, since query holds them"),

@@ -19,8 +19,9 @@ typedef struct attention_config {
     int64_t packed_kv_heads; // above 0: `query` holds all heads, of queries, keys and values
     int causal;              // query i sees the keys up to i,
     int aligned_to_end;      // or the last query all, the one before it all but one ...
-    int need_weights;        // the probabilities are an output, too
-    double dropout;          // of the probabilities
+    int64_t key_time; // above 0: key and value have room for more, and only so many are there
+    int need_weights; // the probabilities are an output, too
+    double dropout;   // of the probabilities
 } attention_config;
 
 static const ml_field attention_fields[] = {
@@ -29,6 +30,7 @@ static const ml_field attention_fields[] = {
     ML_OPTIONAL(ML_FIELD_INT, attention_config, packed_kv_heads, 0),
     ML_OPTIONAL(ML_FIELD_FLAG, attention_config, causal, 0),
     ML_OPTIONAL(ML_FIELD_FLAG, attention_config, aligned_to_end, 0),
+    ML_OPTIONAL(ML_FIELD_INT, attention_config, key_time, 0),
     ML_OPTIONAL(ML_FIELD_FLAG, attention_config, need_weights, 0),
     ML_OPTIONAL(ML_FIELD_REAL, attention_config, dropout, 0),
     ML_FIELDS_END,
@@ -43,6 +45,11 @@ static int attention_check(const void *config, ml_error *err)
         return ml_fail(err, ML_ERR_VALUE,
                        "attention: packed_kv_heads: expected 0 or more, got %lld",
                        (long long)c->packed_kv_heads);
+    if (c->key_time < 0 || (c->key_time > 0 && c->packed_kv_heads > 0))
+        return ml_fail(err, ML_ERR_VALUE,
+                       "attention: key_time: expected 0 or more, and 0 where packed_kv_heads is "
+                       "set, got %lld",
+                       (long long)c->key_time);
     return ml_check_probability("attention: dropout", c->dropout, err);
 }
 
@@ -71,7 +78,7 @@ static sizes sizes_of(const ml_call *call)
         .heads = q->shape[heads_axis(c)] - 2 * packed,
         .kv_heads = packed > 0 ? packed : k->shape[heads_axis(c)],
         .queries = q->shape[time_axis(c)],
-        .keys = k->shape[time_axis(c)],
+        .keys = c->key_time > 0 ? (size_t)c->key_time : k->shape[time_axis(c)],
         .size = q->shape[3],
         .value_size = v->shape[3],
         .splits = 1,
@@ -120,6 +127,13 @@ static int check_keys(const ml_call *call, ml_error *err)
         return ml_fail(err, ML_ERR_SHAPE,
                        "attention: value: expected the axes of key, %s, but for the last, got %s",
                        ml_shape_text(k, text, sizeof text), ml_shape_text(v, other, sizeof other));
+    if (c->key_time > 0 && (size_t)c->key_time > k->shape[time_axis(c)])
+        return ml_fail(err, ML_ERR_SHAPE, "attention: key: expected key_time=%lld or more, got %s",
+                       (long long)c->key_time, ml_shape_text(k, text, sizeof text));
+    if (c->key_time > 0 && call->need_grad)
+        return ml_fail(err, ML_ERR_VALUE,
+                       "attention: key_time: expected 0 where gradients are needed: there is none "
+                       "of the room behind the keys; pass the keys alone");
     const size_t heads = q->shape[heads_axis(c)], kv_heads = k->shape[heads_axis(c)];
     if (kv_heads == 0 ? heads != 0 : heads % kv_heads != 0)
         return ml_fail(err, ML_ERR_SHAPE,

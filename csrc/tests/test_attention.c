@@ -127,6 +127,42 @@ static void test_sizes_about_a_block(void)
         }
 }
 
+// Rows of one head are the same numbers for any length, so what is read of the longer array shows.
+static void test_room_behind_the_keys_is_not_read(void)
+{
+    enum { KEYS = 70, ROOM = 30, D = 8 };
+    for (size_t queries = 1; queries <= 66; queries += 65) {
+        layer_case c = {
+            .name = "room",
+            .kind = "attention",
+            .setting = {{"scale", 0.7}, {"causal", 1}, {"aligned_to_end", 1}, {"need_weights", 1}},
+            .input = {AXES(1, 1, queries, D), AXES(1, 1, KEYS, D), AXES(1, 1, KEYS, D)}};
+        layer_case with_room = c;
+        with_room.setting[4].name = "key_time";
+        with_room.setting[4].value = KEYS;
+        with_room.input[1].shape[2] = with_room.input[2].shape[2] = KEYS + ROOM;
+        layer_run run, other;
+        if (!CHECK_CASE(&c, run_open(&run, &c, 0) == ML_OK && run_forward(&run) == ML_OK) ||
+            !CHECK_CASE(&c, run_open(&other, &with_room, 0) == ML_OK))
+            return;
+        for (size_t i = 1; i < 3; i++)
+            memset((float *)other.call.input[i].data + KEYS * D, 0xff, ROOM * D * sizeof(float));
+        CHECK_CASE(&c, run_forward(&other) == ML_OK);
+        for (size_t i = 0; i < 2; i++) {
+            const ml_array *a = &run.call.output[i], *b = &other.call.output[i];
+            CHECK(ml_array_size(a) == ml_array_size(b) &&
+                  memcmp(a->data, b->data, ml_array_size(a) * sizeof(float)) == 0);
+        }
+        run_close(&run);
+        run_close(&other);
+        CHECK(run_open(&other, &with_room, 1) == ML_ERR_VALUE); // it has no gradient
+        run_close(&other);
+        with_room.setting[4].value = KEYS + ROOM + 1;
+        CHECK(run_open(&other, &with_room, 0) == ML_ERR_SHAPE);
+        run_close(&other);
+    }
+}
+
 static void check_transpose(const ml_kernels *kernels, size_t rows, size_t columns)
 {
     enum { FROM = 3, WIDTH = 2 }; // numbers between rows beyond what they hold
@@ -157,5 +193,6 @@ int main(void)
 {
     RUN(test_transpose);
     RUN(test_sizes_about_a_block);
+    RUN(test_room_behind_the_keys_is_not_read);
     return check_report();
 }

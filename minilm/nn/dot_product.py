@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from minilm.grad_mode import is_grad_enabled
 from minilm.nn import checks
 from minilm.nn.layer_call import LayerCall
 from minilm.rules.rule import Array
@@ -79,14 +80,19 @@ def attention(
     for name, tensor in zip(("query", "key", "value"), tensors, strict=True):
         if tensor.dim() != 4:
             raise ValueError(f"attention: expected {name} {AXES}, got shape {tensor.shape}")
-    # A projection (batch, time, heads * size) that was cut into heads is read as it lies.
+    # A projection (batch, time, heads * size) that was cut into heads is read as it lies, and so
+    # are keys and values at the beginning of arrays that have room for more.
     time_first = all(_lies_time_first(tensor._array) for tensor in tensors)
+    key_time = 0
+    if not (is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+        key_time, tensors[1:] = _with_room(*tensors[1:])
     call = LayerCall(
         "attention",
         scale=_scale_for(tensors[0], scale),
         heads_first=not time_first,
         causal=causal,
         aligned_to_end=aligned_to_end,
+        key_time=key_time,
         need_weights=need_weights,
         dropout=checks.probability("attention", dropout_p),
     )
@@ -155,6 +161,34 @@ def packed_attention(
 
 def _lies_time_first(array: Array) -> bool:
     return array.strides[1] < array.strides[2]
+
+
+def _with_room(key: Tensor, value: Tensor) -> tuple[int, list[Tensor]]:
+    """Return the arrays whose beginnings key and value are, and how far they reach into them.
+
+    A part of an array is no block of memory: the core would be given a copy. 0 and the tensors
+    themselves, if they are no such beginnings.
+    """
+    whole = [_begun_by(tensor._array) for tensor in (key, value)]
+    if whole[0] is None or whole[1] is None or whole[0].shape[2] != whole[1].shape[2]:
+        return 0, [key, value]
+    return key.shape[2], [Tensor(array) for array in whole]
+
+
+def _begun_by(array: Array) -> Array | None:
+    """Return the block of memory (batch, heads, more time, size) that an array is the start of."""
+    base = array.base
+    if not isinstance(base, np.ndarray) or base.ndim != 4 or base.shape[2] <= array.shape[2]:
+        return None
+    starts_it = base.flags.c_contiguous and base.dtype == array.dtype and array.size > 0
+    same_rows = base.strides == array.strides and base.shape[:2] == array.shape[:2]
+    same_rows = same_rows and base.shape[3] == array.shape[3]
+    return base if starts_it and same_rows and _address(base) == _address(array) else None
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _scale_for(query: Tensor, scale: float | None) -> float:
