@@ -99,6 +99,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "output": lambda: WithOutput(VOCAB),
     "gpt2": gpt2,
     "llama": llama,
+    "gpt2 int8": lambda: gpt2().quantize(),
+    "llama int8": lambda: llama().quantize(),
 }
 
 

@@ -10,6 +10,7 @@ from minilm.generation.readers import (
     DecoderReader,
     HistoryReader,
     NGramReader,
+    PackedReader,
     StateReader,
     reader_of,
 )
@@ -33,6 +34,7 @@ def test_each_model_is_read_in_its_own_way():
         "state": StateReader,
         **dict.fromkeys(["no state", "output"], HistoryReader),
         **dict.fromkeys(["gpt2", "llama"], CacheReader),
+        **dict.fromkeys(["gpt2 int8", "llama int8"], PackedReader),
     }
     assert isinstance(reader_of(gpt2(), use_cache=False), HistoryReader)
 
@@ -52,7 +54,7 @@ def test_reading_on_is_reading_everything_again(name):
             close(reader.step(tokens), model, texts)
 
 
-@pytest.mark.parametrize("name", ["lstm", "awd", "state", "gpt2"])
+@pytest.mark.parametrize("name", ["lstm", "awd", "state", "gpt2", "gpt2 int8"])
 def test_long_prompts_of_several_lengths(name):
     model = MODELS[name]()
     ids = np.random.default_rng(0).integers(0, 7, (3, SHORT_PROMPT + 4))
@@ -66,8 +68,9 @@ def test_long_prompts_of_several_lengths(name):
         close(reader.step(np.array([4, 4, 4])), model, texts)
 
 
-def test_behind_the_last_position_a_model_reads_the_last_of_a_text():
-    model = gpt2()
+@pytest.mark.parametrize("name", ["gpt2", "gpt2 int8"])
+def test_behind_the_last_position_a_model_reads_the_last_of_a_text(name):
+    model = MODELS[name]()
     assert model.max_length == 40
     ids = np.random.default_rng(1).integers(0, 7, (2, 38))
     texts = ids.tolist()

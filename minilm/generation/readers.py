@@ -53,6 +53,8 @@ def reader_of(model: Any, use_cache: bool = True) -> Reader:
         return DecoderReader(model, decoder)
     if "past_key_values" in inspect.signature(model.forward).parameters:
         return CacheReader(model)
+    if decoder is not None:
+        return PackedReader(model, decoder)
     if hasattr(model, "forward_with_state"):
         return StateReader(model)
     return HistoryReader(model)
@@ -288,6 +290,72 @@ class CacheReader:
         )
         self._cache = output.past_key_values
         return last_logits(logits_of(output))
+
+
+class PackedReader:
+    """Carries keys and values of a transformer whose weights are packed in the core.
+
+    They reach as far as the positions of the model; from there on it reads the last ``max_length``
+    tokens again for each, as `CacheReader` does. There is room for about twice what was read, so
+    that a beam costs what it holds.
+    """
+
+    def __init__(self, model: Any, decoder: _core.Decoder) -> None:
+        self._model = model
+        self._decoder = decoder
+        self._history = HistoryReader(model)
+        self._longest: int = model.max_length
+        self._states: tuple[np.ndarray, ...] | None = None
+
+    def start(self, prompt: Prompt) -> np.ndarray:
+        """Read the prompts."""
+        time = prompt.ids.shape[1]
+        if time > self._longest:
+            return self._history.start(prompt)
+        self._history._ids = prompt.ids
+        self._states = states_before_last(
+            self._model, self._decoder, prompt, min(2 * time, self._longest)
+        )
+        return self._read(prompt.ids[:, -1])
+
+    def step(self, ids: np.ndarray) -> np.ndarray:
+        """Read a token more."""
+        self._history.append(ids)
+        length = self._length()
+        if self._states is None or length >= self._longest:
+            self._states = None
+            return self._history._read()
+        if length == self._states[0].shape[3]:
+            self._states = self._copy(np.arange(len(ids)), min(2 * length, self._longest))
+        return self._read(ids)
+
+    def reorder(self, rows: np.ndarray) -> None:
+        """Pick rows of keys and values."""
+        batch = len(self._history._ids)
+        self._history.reorder(rows)
+        if self._states is not None and not np.array_equal(rows, np.arange(batch)):
+            self._states = self._copy(rows, self._states[0].shape[3])
+
+    def _length(self) -> int:
+        """Return how many positions the longest text has read."""
+        return 0 if self._states is None else int(self._states[2].max())
+
+    def _copy(self, rows: np.ndarray, capacity: int) -> tuple[np.ndarray, ...]:
+        """Return rows of the states with another capacity; what they have room for is not read."""
+        assert self._states is not None  # else there is nothing to copy
+        length, fresh = self._length(), zero_states(self._decoder, len(rows), capacity)
+        for new, old in zip(fresh[:2], self._states[:2], strict=True):
+            for place, row in enumerate(rows):
+                new[:, place, :, :length] = old[:, row, :, :length]
+        fresh[2][...] = self._states[2][:, rows]
+        return fresh
+
+    def _read(self, ids: np.ndarray) -> np.ndarray:
+        assert self._states is not None
+        column = np.array(ids[:, None], np.int64, order="C")
+        logits = self._decoder.read(column, self._states)
+        assert logits is not None  # which it is where they are not asked for
+        return logits[:, -1]
 
 
 def last_logits(logits: Tensor) -> np.ndarray:
