@@ -71,7 +71,9 @@ def test_a_missing_file_is_named_with_what_is_there(saved, name):
 
 def test_a_missing_tokenizer_is_named(saved):
     (saved / "tokenizer.json").unlink()
-    with pytest.raises(FolderError, match="has no tokenizer.json"):
+    with pytest.raises(
+        FolderError, match="has no tokenizer: expected tokenizer.json, or vocab.json with"
+    ):
         load_tokenizer(saved)
 
 

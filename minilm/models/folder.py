@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from minilm.atomic import atomic_write_all
-from minilm.data.guard import guarded
 from minilm.json_text import to_json
 from minilm.models.errors import FolderError as FolderError
-from minilm.models.files import check_exists, read_json, read_text
+from minilm.models.files import check_exists, read_json
 from minilm.models.loading import fill, warn_of_new_head
+from minilm.models.tokenizer_files import TOKENIZER, read_folder
 from minilm.models.weights import WEIGHTS as WEIGHTS
 from minilm.models.weights import stored_tensors, stored_weights
 from minilm.models.weights import weight_bytes as weight_bytes
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound=PretrainedConfig)
 
 CONFIG = "config.json"
-TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
 
 
@@ -256,23 +255,22 @@ def config_from(
 def load_tokenizer(folder: str | Path) -> Tokenizer:
     """Load the tokenizer of a model's folder.
 
+    It is ``tokenizer.json``, or ``vocab.json`` with ``merges.txt`` (GPT-2), or ``vocab.txt``
+    (WordPiece, as BERT has it).
+
     Raises
     ------
     FolderError
-        If ``tokenizer.json`` is missing or damaged, or knows another number of tokens than the
-        model beside it.
+        If there is none, a file is damaged, or it knows another number of tokens than the model
+        beside it.
     """
-    from tokenizers import Tokenizer
-
-    path = Path(folder) / TOKENIZER
-    text = read_text(path)
-    with guarded(FolderError, f"{path} is damaged"):
-        tokenizer: Tokenizer = Tokenizer.from_str(text)
-    expected, known = read_config(folder).get("vocab_size"), tokenizer.get_vocab_size()
+    path = Path(folder)
+    tokenizer, _ = read_folder(path)
+    expected, known = read_config(path).get("vocab_size"), tokenizer.get_vocab_size()
     if known != expected:
         raise FolderError(
-            f"{path} has {known} tokens, but vocab_size in {CONFIG} is {expected}: is it another "
-            "model's tokenizer?"
+            f"{path}: the tokenizer has {known} tokens, but vocab_size in {CONFIG} is {expected}: "
+            "is it another model's tokenizer?"
         )
     return tokenizer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from minilm.models.errors import FolderError
 from minilm.models.hub import resolve, split_options
-from minilm.tokenization.reading import FILES, read_folder
+from minilm.models.tokenizer_files import FILES, read_folder
 from minilm.tokenization.tokenizer import PreTrainedTokenizerFast
 
 

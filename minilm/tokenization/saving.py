@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from minilm.atomic import atomic_write_all
 from minilm.json_text import to_json
-from minilm.tokenization.reading import SETTINGS, TEMPLATE, TOKENIZER
+from minilm.models.tokenizer_files import SETTINGS, TEMPLATE, TOKENIZER
 
 if TYPE_CHECKING:
     from minilm.tokenization.tokenizer import PreTrainedTokenizerFast

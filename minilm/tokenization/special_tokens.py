@@ -6,19 +6,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from minilm.models.tokenizer_files import MORE, NAMES, as_special, text_of
+
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
-
-NAMES = (
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-)
-MORE = ("additional_special_tokens", "extra_special_tokens")  # the older and the newer name
 
 # What special tokens are mostly called, for a tokenizer that does not say it.
 USUAL = {
@@ -218,26 +209,3 @@ class SpecialTokens:
                 stacklevel=4,
             )
         return self.pad_token_id, self.pad_token
-
-
-def text_of(token: Any) -> str:
-    """Return the text of a token, which files give as text or as an object."""
-    if isinstance(token, Mapping):
-        token = token.get("content")
-    text = getattr(token, "content", token)
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"a special token is text, or an object with 'content'; got {token!r}")
-    return text
-
-
-def as_special(token: Any) -> AddedToken:
-    """Return a special token as `tokenizers` takes it, with what a file says about spaces."""
-    from tokenizers import AddedToken
-
-    fields = ("single_word", "lstrip", "rstrip", "normalized")
-    if isinstance(token, Mapping):
-        said = {name: token.get(name) for name in fields}
-    else:
-        said = {name: getattr(token, name, None) for name in fields}
-    options = {name: value for name, value in said.items() if isinstance(value, bool)}
-    return AddedToken(text_of(token), special=True, **{"normalized": False, **options})

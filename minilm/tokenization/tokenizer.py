@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minilm.data.guard import guarded
+from minilm.models.tokenizer_files import MORE, NAMES
 from minilm.tokenization.batch_encoding import BatchEncoding
 from minilm.tokenization.chat import ChatTemplate
 from minilm.tokenization.decoding import IdsToText
@@ -18,7 +19,6 @@ from minilm.tokenization.lengths import (
     read_lengths,
     target_length,
 )
-from minilm.tokenization.special_tokens import MORE, NAMES
 from minilm.tokenization.texts import read_texts
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def _backend(tokenizer: Tokenizer | None, file: str | Path | None) -> Tokenizer:
             "a tokenizer is made of tokenizer_object or of tokenizer_file, one of them"
         )
     if tokenizer is None:
-        from minilm.tokenization.reading import read_tokenizer_json
+        from minilm.models.tokenizer_files import read_tokenizer_json
 
         return read_tokenizer_json(Path(str(file)))
     backend = copy.deepcopy(getattr(tokenizer, "backend_tokenizer", tokenizer))

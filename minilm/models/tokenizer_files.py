@@ -1,4 +1,4 @@
-"""Reading the tokenizer of a folder, in any of the forms that Hugging Face's folders have."""
+"""The tokenizer's files in a folder, in any of the forms that Hugging Face's folders have."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from minilm.data.byte_pairs import END_OF_TEXT
 from minilm.data.guard import guarded
 from minilm.models.errors import FolderError
 from minilm.models.files import read_json, read_text
-from minilm.tokenization.special_tokens import MORE, NAMES, as_special, text_of
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
+
+NAMES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+MORE = ("additional_special_tokens", "extra_special_tokens")  # the older and the newer name
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
@@ -232,3 +242,26 @@ def _nothing_found(folder: Path) -> str:
         f"{folder} has no tokenizer: expected {TOKENIZER}, or {VOCAB} with {MERGES}, or "
         f"{WORD_PIECES} (it has {here}){advice}"
     )
+
+
+def text_of(token: Any) -> str:
+    """Return the text of a token, which files give as text or as an object."""
+    if isinstance(token, Mapping):
+        token = token.get("content")
+    text = getattr(token, "content", token)
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"a special token is text, or an object with 'content'; got {token!r}")
+    return text
+
+
+def as_special(token: Any) -> AddedToken:
+    """Return a special token as `tokenizers` takes it, with what a file says about spaces."""
+    from tokenizers import AddedToken
+
+    fields = ("single_word", "lstrip", "rstrip", "normalized")
+    if isinstance(token, Mapping):
+        said = {name: token.get(name) for name in fields}
+    else:
+        said = {name: getattr(token, name, None) for name in fields}
+    options = {name: value for name, value in said.items() if isinstance(value, bool)}
+    return AddedToken(text_of(token), special=True, **{"normalized": False, **options})
