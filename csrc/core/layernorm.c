@@ -95,7 +95,7 @@ static int layernorm_forward(ml_call *call, ml_error *err)
 {
     (void)err;
     const layernorm_config *c = call->config;
-    ml_parallel_ranges(row_count(call), ml_row_grain(c->normalized_size), forward_rows, call);
+    ml_parallel_ranges(row_count(call), ml_norm_grain(c->normalized_size), forward_rows, call);
     return ML_OK;
 }
 
@@ -130,7 +130,7 @@ static int layernorm_backward(ml_call *call, ml_error *err)
     const layernorm_config *c = call->config;
     const size_t C = c->normalized_size, N = row_count(call);
     if (call->grad_input[0].data != NULL)
-        ml_parallel_ranges(N, ml_row_grain(C), backward_rows, call);
+        ml_parallel_ranges(N, ml_norm_grain(C), backward_rows, call);
     if (c->affine && call->grad_param[0].data != NULL) {
         if (!call->accumulate[0])
             ml_clear(&call->grad_param[0]);

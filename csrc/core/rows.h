@@ -12,6 +12,9 @@ enum { ML_GRAIN = 1 << 15 }; // numbers in a task: some microseconds of work by 
 // Rows of `columns` numbers that make a task of about ML_GRAIN numbers.
 size_t ml_row_grain(size_t columns);
 
+// The same where rows are normalised: a number costs about four times as much there.
+static inline size_t ml_norm_grain(size_t columns) { return ml_row_grain(4 * columns); }
+
 // sums[j] = sum_i x[i][j], or += ; rows are added in order    x (rows, columns), rows ld apart
 void ml_column_sums(size_t rows, size_t columns, size_t ld, const ml_real *x, int accumulate,
                     ml_real *sums);

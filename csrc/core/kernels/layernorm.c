@@ -4,15 +4,6 @@
 
 #include <math.h>
 
-ML_INLINE ml_real sum_lanes(vec x)
-{
-    ml_real lane[ML_LANES], sum = 0;
-    v_store(lane, x);
-    for (size_t i = 0; i < ML_LANES; i++)
-        sum += lane[i];
-    return sum;
-}
-
 // weight or bias NULL: 1 or 0
 ML_INLINE vec get_or(const ml_real *p, size_t at, size_t n, ml_real preset)
 {
@@ -31,7 +22,7 @@ ML_INLINE ml_real sum_squares(size_t n, const ml_real *x, ml_real shift)
     }
     for (; i < n; i++)
         rest += (x[i] - shift) * (x[i] - shift);
-    return sum_lanes(sum) + rest;
+    return v_sum(sum) + rest;
 }
 
 //     mean = sum x / n,  rstd = 1 / sqrt(sum (x - mean)^2 / n + eps)
@@ -42,7 +33,7 @@ void ML_KERNEL(layernorm_row)(size_t n, ml_real eps, const ml_real *x, const ml_
     vec sum = v_zero();
     for (size_t i = 0; i < n; i += ML_LANES)
         sum = v_add(sum, v_get(x + i, v_lanes(i, n)));
-    *mean = sum_lanes(sum) / (ml_real)n;
+    *mean = v_sum(sum) / (ml_real)n;
     *rstd = 1 / (ml_real)sqrt((double)(sum_squares(n, x, *mean) / (ml_real)n + eps));
     const vec shift = v_set(*mean), scale = v_set(*rstd);
     for (size_t i = 0; i < n; i += ML_LANES) {
@@ -66,8 +57,8 @@ void ML_KERNEL(layernorm_row_backward)(size_t n, const ml_real *x, ml_real mean,
         sum_g = v_add(sum_g, g);
         sum_gz = v_fma(g, z, sum_gz);
     }
-    const vec mean_g = v_set(sum_lanes(sum_g) / (ml_real)n);
-    const vec mean_gz = v_set(sum_lanes(sum_gz) / (ml_real)n);
+    const vec mean_g = v_set(v_sum(sum_g) / (ml_real)n);
+    const vec mean_gz = v_set(v_sum(sum_gz) / (ml_real)n);
     for (size_t i = 0; i < n; i += ML_LANES) {
         size_t m = v_lanes(i, n);
         vec g = v_mul(v_get(dy + i, m), get_or(weight, i, m, 1));

@@ -6,15 +6,6 @@
 
 #include <math.h>
 
-ML_INLINE ml_real sum_lanes(vec x)
-{
-    ml_real lane[ML_LANES], sum = 0;
-    v_store(lane, x);
-    for (size_t i = 0; i < ML_LANES; i++)
-        sum += lane[i];
-    return sum;
-}
-
 // weight NULL: 1
 ML_INLINE vec get_weight(const ml_real *weight, size_t at, size_t n)
 {
@@ -30,7 +21,7 @@ void ML_KERNEL(rmsnorm_row)(size_t n, ml_real eps, const ml_real *x, const ml_re
         vec a = v_get(x + i, v_lanes(i, n));
         sum = v_fma(a, a, sum);
     }
-    *rrms = 1 / (ml_real)sqrt((double)(sum_lanes(sum) / (ml_real)n + eps));
+    *rrms = 1 / (ml_real)sqrt((double)(v_sum(sum) / (ml_real)n + eps));
     const vec scale = v_set(*rrms);
     for (size_t i = 0; i < n; i += ML_LANES) {
         size_t m = v_lanes(i, n);
@@ -50,7 +41,7 @@ void ML_KERNEL(rmsnorm_row_backward)(size_t n, const ml_real *x, ml_real rrms,
         vec g = v_mul(v_get(dy + i, m), get_weight(weight, i, m));
         sum = v_fma(g, v_mul(v_get(x + i, m), scale), sum);
     }
-    const vec mean = v_set(sum_lanes(sum) / (ml_real)n);
+    const vec mean = v_set(v_sum(sum) / (ml_real)n);
     for (size_t i = 0; i < n; i += ML_LANES) {
         size_t m = v_lanes(i, n);
         vec g = v_mul(v_get(dy + i, m), get_weight(weight, i, m));

@@ -251,4 +251,15 @@ ML_INLINE void v_put(ml_real *p, vec x, size_t n)
         v_store_n(p, x, n);
 }
 
+// The sum of all lanes, by halves: the additions of a half do not wait for each other.
+ML_INLINE ml_real v_sum(vec x)
+{
+    ml_real lane[ML_LANES];
+    v_store(lane, x);
+    for (size_t half = ML_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
 #endif
