@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from configurations import TransformerConfiguration
-from workload import LARGEST_NORM, LEARNING_RATE, draw_batch
+from workload import LARGEST_NORM, draw_batch
 
 import minilm
 from minilm.models import GPT2Config, GPT2LMHeadModel
@@ -33,7 +33,7 @@ class TransformerWorkload:
         optim = importlib.import_module(f"{library}.optim")
         self.model = make_model(library, row)
         options = {"fused": True} if fused else {}
-        self.optimizer = optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, **options)
+        self.optimizer = optim.AdamW(self.model.parameters(), lr=row.learning_rate, **options)
         inputs, _ = draw_batch(row)
         self.ids = tensors.tensor(inputs)
 

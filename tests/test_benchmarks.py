@@ -46,7 +46,7 @@ def test_transformers_trains_the_same() -> None:
     from libraries import build, compared
 
     row = TransformerConfiguration(
-        "", 7, width=32, layers=2, heads=2, positions=16, batch=4, time=11
+        "", 7, width=32, layers=2, heads=2, positions=16, batch=4, time=11, learning_rate=1e-3
     )
     assert compared(row, ["minilm", "torch", "jax"]) == ["minilm", "torch"]
     workloads = [build(name, row) for name in ("minilm", "torch", "fused")]
