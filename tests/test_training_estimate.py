@@ -1,3 +1,4 @@
+import gc
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from minilm import memory
 from minilm.data import DataLoader, StreamLoader, TokenDataset
 from minilm.models import RNNModel
 from minilm.training import Trainer, TrainingArguments
+from minilm.training.batch import batch_loss
 from minilm.training.estimate import MIB, DoesNotFitError, estimate
 
 ARGS = TrainingArguments(learning_rate=0.01)
@@ -58,6 +60,26 @@ def test_memory_grows_with_the_batch_as_it_says():
     assert large - middle == pytest.approx(2 * (middle - small), rel=0.02)
     parameters = sum(4 * p.numel() for p in model.parameters())
     assert found[4].weights == found[4].optimizer == 2 * parameters
+
+
+def test_what_others_have_let_go_of_is_not_taken_for_less(monkeypatch):
+    """Memory that waits for Python's collector is not found, and used, in the midst of a step."""
+    ids = np.random.default_rng(0).integers(0, 50, 20000)
+
+    def collecting(model, batch):
+        gc.collect()
+        return batch_loss(model, batch)
+
+    def measured(garbage: int) -> int:
+        model = RNNModel(50, 32, 64, "lstm")
+        gc.collect()
+        for _ in range(garbage):
+            cycle = [minilm.zeros(64, 1024) + minilm.zeros(64, 1024)]
+            cycle.append(cycle)
+        return estimate(model, StreamLoader(ids, 8, 64), ARGS, timed=False).activations
+
+    monkeypatch.setattr("minilm.training.estimate.batch_loss", collecting)
+    assert measured(20) == pytest.approx(measured(0), rel=0.01)
 
 
 def test_a_run_that_cannot_fit_is_refused_with_the_batch_that_can(free):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import statistics
 import tracemalloc
 from collections.abc import Iterator, Mapping
@@ -147,7 +148,7 @@ def estimate(model: Any, loader: Any, args: TrainingArguments, *, timed: bool = 
     with _untouched(loader):
         batch = next(iter(loader))
     rows = _rows(batch)
-    with _untouched(loader):
+    with _untouched(loader), _one_thread():
         twin = copy.deepcopy(model)
         prepare_model(twin, args)
         one = _step_bytes(twin, _first_rows(batch, 1))
@@ -198,6 +199,7 @@ class _Timing(TrainerCallback):
 
 def _step_bytes(model: Any, batch: Any) -> int:
     """Return the bytes that a forward and a backward pass over a batch take at their peak."""
+    gc.collect()  # what is let go of meanwhile by others would be counted as less
     _core.empty_cache()
     before = _core.buffer_stats()["used"]
     was_tracing = tracemalloc.is_tracing()
@@ -216,6 +218,17 @@ def _step_bytes(model: Any, batch: Any) -> int:
         model.zero_grad()
     # What the core has let go of waits in its cache, so both together are the most it had.
     return peak - start + stats["used"] + stats["kept"] - before
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run on one thread, since on more it is chance whether their scratch is held at one time."""
+    threads = _core.get_num_threads()
+    _core.set_num_threads(1)
+    try:
+        yield
+    finally:
+        _core.set_num_threads(threads)
 
 
 @contextmanager
