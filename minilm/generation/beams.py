@@ -22,6 +22,26 @@ from minilm.generation.warpers import log_probabilities
 DEAD = -np.inf  # the score of a row that holds no text
 
 
+@dataclass(frozen=True)
+class FoundTexts:
+    """What beam search found, the best of each prompt first.
+
+    Attributes
+    ----------
+    tokens : ndarray of int64
+        New tokens ``(prompts * num_return_sequences, time)``, filled up.
+    scores : ndarray of float32
+        ``(prompts * num_return_sequences,)``.
+    rows : ndarray of int64
+        ``(prompts * num_return_sequences, time)``: the row of prompts * beams that each token was
+        written on from; -1 behind the end of a text.
+    """
+
+    tokens: np.ndarray
+    scores: np.ndarray
+    rows: np.ndarray
+
+
 @dataclass
 class Search:
     """The search from one prompt.
@@ -34,8 +54,9 @@ class Search:
         Tokens to add, at most.
     scores : ndarray of float64
         ``(beams,)``: log probabilities of the texts that go on, the best first.
-    found : list of tuple of float and ndarray
-        The best texts that have ended: score and new tokens, the best first.
+    found : list of tuple of float, ndarray and ndarray
+        The best texts that have ended: score, new tokens, and the row each was written on from,
+        the best first.
     done : bool
         Whether no better text is to be found.
     """
@@ -43,7 +64,7 @@ class Search:
     config: GenerationConfig
     new_tokens: int
     scores: np.ndarray
-    found: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    found: list[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=list)
     done: bool = False
 
     @classmethod
@@ -54,7 +75,12 @@ class Search:
         return cls(config, new_tokens, scores)
 
     def advance(
-        self, totals: np.ndarray, candidates: np.ndarray, new_ids: np.ndarray, ends: np.ndarray
+        self,
+        totals: np.ndarray,
+        candidates: np.ndarray,
+        new_ids: np.ndarray,
+        ends: np.ndarray,
+        from_rows: np.ndarray,
     ) -> np.ndarray:
         """Take the best ways to go on; return which of them do.
 
@@ -68,6 +94,8 @@ class Search:
             ``(candidates, length)``: their new tokens.
         ends : ndarray of bool
             ``(candidates,)``: whether they end.
+        from_rows : ndarray of int64
+            ``(candidates, length)``: the row that each new token was written on from.
 
         Returns
         -------
@@ -79,7 +107,8 @@ class Search:
         if not self.done:
             best = np.flatnonzero(ends[:beams] & (totals[:beams] > DEAD))
             self.found += [
-                (self._score(float(totals[place]), length), new_ids[place]) for place in best
+                (self._score(float(totals[place]), length), new_ids[place], from_rows[place])
+                for place in best
             ]
             self.found = sorted(self.found, key=lambda text: -text[0])[:beams]  # stable
         going = np.flatnonzero(~ends)[:beams]
@@ -114,7 +143,7 @@ def write_beams(
     config: GenerationConfig,
     seed: int,
     record: Record,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> FoundTexts:
     """Write on from prompts, each in ``num_beams`` rows.
 
     Parameters
@@ -139,10 +168,7 @@ def write_beams(
 
     Returns
     -------
-    sequences : ndarray of int64
-        New tokens ``(prompts * num_return_sequences, time)``, the best first, filled up.
-    scores : ndarray of float32
-        ``(prompts * num_return_sequences,)``.
+    FoundTexts
 
     Raises
     ------
@@ -153,18 +179,20 @@ def write_beams(
     searches = [Search.begin(config, new_tokens) for _ in range(len(prompt))]
     ids = prompt.repeated(beams).ids
     rows = np.arange(len(prompt)).repeat(beams)  # of what was read, those to go on from
+    history = np.empty((len(ids), 0), np.int64)  # the row that each new token was written on from
     count = max(2, 1 + len(config.eos_ids)) * beams  # so that enough of them do not end
     for length in range(1, new_tokens + 1):
         if length == 1:
             logits = reader.start(prompt)[rows]
             reader.reorder(rows)
+            record.watch.pick(rows)
         else:
             reader.reorder(rows)
             logits = reader.step(ids[:, -1])
         _refuse_nan(logits)
         log_probs = rules(ids, log_probabilities(logits))
         record.keep(log_probs, logits)
-        next_ids, next_rows = [], []
+        next_ids, next_rows, next_history = [], [], []
         for number, search in enumerate(searches):
             mine = slice(number * beams, (number + 1) * beams)
             totals = (search.scores[:, None] + log_probs[mine]).ravel()
@@ -173,12 +201,14 @@ def write_beams(
             parents = number * beams + chosen // log_probs.shape[1]
             tokens = chosen % log_probs.shape[1]
             candidates = np.concatenate([ids[parents], tokens[:, None]], axis=1)
+            path = np.concatenate([history[parents], parents[:, None]], axis=1)
             ends = criteria(candidates, None if record.scores is None else tuple(record.scores))
             ends = ends | (length == new_tokens)
-            kept = search.advance(totals[chosen], chosen, candidates[:, start:], ends)
+            kept = search.advance(totals[chosen], chosen, candidates[:, start:], ends, path)
             next_ids.append(candidates[kept])
             next_rows.append(parents[kept])
-        ids, rows = np.concatenate(next_ids), np.concatenate(next_rows)
+            next_history.append(path[kept])
+        ids, rows, history = map(np.concatenate, (next_ids, next_rows, next_history))
         if all(search.done for search in searches):
             break
     return _best_texts(searches, config)
@@ -210,7 +240,7 @@ def _refuse_nan(logits: np.ndarray) -> None:
         raise ValueError("the model gave logits that are not numbers; has training diverged?")
 
 
-def _best_texts(searches: list[Search], config: GenerationConfig) -> tuple[np.ndarray, np.ndarray]:
+def _best_texts(searches: list[Search], config: GenerationConfig) -> FoundTexts:
     wanted = config.num_return_sequences
     for number, search in enumerate(searches):
         if len(search.found) < wanted:
@@ -219,9 +249,11 @@ def _best_texts(searches: list[Search], config: GenerationConfig) -> tuple[np.nd
                 f"{len(search.found)} texts are allowed: take fewer, or loosen the rules"
             )
     texts = [text for search in searches for text in search.found[:wanted]]
-    longest = max(len(tokens) for _, tokens in texts)
+    longest = max(len(tokens) for _, tokens, _ in texts)
     fill = 0 if config.fill_id is None else config.fill_id
     sequences = np.full((len(texts), longest), fill, np.int64)
-    for row, (_, tokens) in zip(sequences, texts, strict=True):
-        row[: len(tokens)] = tokens
-    return sequences, np.array([score for score, _ in texts], np.float32)
+    rows = np.full((len(texts), longest), -1, np.int64)
+    for place, (_, tokens, path) in enumerate(texts):
+        sequences[place, : len(tokens)] = tokens
+        rows[place, : len(path)] = path
+    return FoundTexts(sequences, np.array([score for score, _, _ in texts], np.float32), rows)

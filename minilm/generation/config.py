@@ -80,6 +80,8 @@ class GenerationConfig:
         Texts to write for each prompt.
     output_scores, output_logits : bool
         Keep each step's scores, as they were drawn from, and logits, as the model gave them.
+    output_attentions, output_hidden_states : bool
+        Keep what a transformer returns of each step beside its logits.
     return_dict_in_generate : bool
         Return an object that has them, instead of the ids alone.
     use_cache : bool
@@ -123,6 +125,8 @@ class GenerationConfig:
     num_return_sequences: int = 1
     output_scores: bool = False
     output_logits: bool = False
+    output_attentions: bool = False
+    output_hidden_states: bool = False
     return_dict_in_generate: bool = False
     use_cache: bool = True
     bos_token_id: int | None = None
@@ -287,8 +291,6 @@ NOT_COMPUTED: dict[str, Any] = {
     "forced_eos_token_id": None,
     "guidance_scale": None,
     "num_beam_groups": 1,
-    "output_attentions": False,
-    "output_hidden_states": False,
     "penalty_alpha": None,
     "prompt_lookup_num_tokens": None,
     "remove_invalid_values": False,
@@ -369,6 +371,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_beams", "num_return_sequences"), COUNT),
     **dict.fromkeys(("top_p", "min_p"), SHARE),
     **dict.fromkeys(("do_sample", "output_scores", "output_logits"), FLAG),
+    **dict.fromkeys(("output_attentions", "output_hidden_states"), FLAG),
     **dict.fromkeys(("return_dict_in_generate", "use_cache"), FLAG),
     "max_time": (lambda v: _is_number(v, 0), "seconds, 0 or more"),
     "stop_strings": (lambda v: _is_text(v) or _is_list(v, _is_text), "a text, or a list of them"),

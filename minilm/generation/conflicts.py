@@ -10,6 +10,7 @@ from minilm.generation.warn import warn_caller
 
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 BEAMS = ("length_penalty", "early_stopping")
+KEPT = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 
 
 def settle(config: GenerationConfig, asked: Mapping[str, Any]) -> GenerationConfig:
@@ -92,7 +93,7 @@ def _warn_idle(config: GenerationConfig, asked: Mapping[str, Any]) -> None:
         if idle:
             warn_caller(f"{', '.join(idle)} has no effect without beams: say num_beams=4, or so")
     if not config.return_dict_in_generate:
-        idle = [name for name in ("output_scores", "output_logits") if asked.get(name)]
+        idle = [name for name in KEPT if asked.get(name)]
         if idle:
             warn_caller(f"{', '.join(idle)} has no effect without return_dict_in_generate=True")
 

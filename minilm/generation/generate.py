@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.generation.beams import write_beams
+from minilm.generation.beams import FoundTexts, write_beams
 from minilm.generation.choosing import criteria_of, draw_of, rules_of, warpers_of
 from minilm.generation.config import GenerationConfig
 from minilm.generation.conflicts import length_of, settle
@@ -110,7 +110,8 @@ def generate(
     TypeError
         If the prompt is not of integers, or an option is unknown.
     ValueError
-        If the prompt is empty or has more than two axes, or an option is out of range.
+        If the prompt is empty or has more than two axes, an option is out of range, or the model
+        has none of the attentions or hidden states that are asked for.
     IndexError
         If an id is outside the vocabulary.
     """
@@ -178,15 +179,15 @@ class _Job:
     def run(self) -> GenerateDecoderOnlyOutput | GenerateBeamDecoderOnlyOutput:
         """Write, in the way that fits."""
         config = self.config
-        record = Record.of(
-            config.return_dict_in_generate and config.output_scores,
-            config.return_dict_in_generate and config.output_logits,
-        )
+        record = Record.of(config)
         if config.num_beams > 1 and self.new_tokens > 0:
-            new, scores = self._beams(record)
+            found = self._beams(record)
             prompt = self.prompt.repeated(config.num_return_sequences)
             return GenerateBeamDecoderOnlyOutput(
-                _sequences(prompt, new), Tensor(scores), **record.tensors()
+                _sequences(prompt, found.tokens),
+                Tensor(found.scores),
+                beam_indices=Tensor(found.rows),
+                **record.tensors(),
             )
         prompt = self.prompt.repeated(config.num_return_sequences)
         with _streaming(self.streamer, prompt):
@@ -209,7 +210,7 @@ class _Job:
                 self.streamer,
             )
         return write_tokens(
-            reader_of(self.model, config.use_cache),
+            reader_of(self.model, config.use_cache, record.watch),
             prompt,
             self.new_tokens,
             self._rules(),
@@ -234,12 +235,12 @@ class _Job:
         size = getattr(self.model.config, "vocab_size", None)
         return None if own and size is not None and end >= size else end
 
-    def _beams(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
+    def _beams(self, record: Record) -> FoundTexts:
         config = self.config
         rules = self._rules()
         rules += warpers_of(config)
         return write_beams(
-            reader_of(self.model, config.use_cache),
+            reader_of(self.model, config.use_cache, record.watch),
             self.prompt,
             self.new_tokens,
             rules,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from minilm.generation.config import GenerationConfig
+from minilm.generation.watch import Watch
 from minilm.models.output import ModelOutput
 from minilm.tensor import Tensor
 
@@ -23,11 +26,21 @@ class GenerateDecoderOnlyOutput(ModelOutput):
         by all processors. There with ``output_scores=True``.
     logits : tuple of Tensor or None
         The same as the model gave them. There with ``output_logits=True``.
+    attentions : tuple of tuple of Tensor or None
+        For each step, for each layer the weights ``(texts, heads, new, so far)``: those of the
+        prompt's tokens at the first step, of the last token at all others (of all tokens at every
+        step, with ``use_cache=False`` and where the positions of the model are used up). There with
+        ``output_attentions=True``. Rows of padding say nothing.
+    hidden_states : tuple of tuple of Tensor or None
+        For each step, what goes into the first layer and what comes from each, ``(texts, new,
+        width)``. There with ``output_hidden_states=True``.
     """
 
     sequences: Tensor
     scores: tuple[Tensor, ...] | None = None
     logits: tuple[Tensor, ...] | None = None
+    attentions: tuple[tuple[Tensor, ...], ...] | None = None
+    hidden_states: tuple[tuple[Tensor, ...], ...] | None = None
 
 
 @dataclass(eq=False)
@@ -46,25 +59,54 @@ class GenerateBeamDecoderOnlyOutput(ModelOutput):
         processors. There with ``output_scores=True``.
     logits : tuple of Tensor or None
         The same as the model gave them. There with ``output_logits=True``.
+    beam_indices : Tensor
+        ``(texts, new)``, int64: for each new token the row, of prompts * beams, that it was
+        written on from, so that scores, attentions and hidden states of a text can be told from
+        the others'. -1 behind the end of a text.
+    attentions : tuple of tuple of Tensor or None
+        For each step, for each layer the weights ``(rows, heads, new, so far)``: those of the
+        prompt's tokens at the first step, of the last token at all others (of all tokens at every
+        step, with ``use_cache=False`` and where the positions of the model are used up). There with
+        ``output_attentions=True``. Rows of padding say nothing.
+    hidden_states : tuple of tuple of Tensor or None
+        For each step, what goes into the first layer and what comes from each, ``(rows, new,
+        width)``. There with ``output_hidden_states=True``.
     """
 
     sequences: Tensor
     sequences_scores: Tensor
     scores: tuple[Tensor, ...] | None = None
     logits: tuple[Tensor, ...] | None = None
+    beam_indices: Tensor | None = None
+    attentions: tuple[tuple[Tensor, ...], ...] | None = None
+    hidden_states: tuple[tuple[Tensor, ...], ...] | None = None
 
 
 @dataclass(eq=False)
 class Record:
-    """Keeps scores and logits of each step, if they are asked for."""
+    """Keeps of each step what is asked for.
+
+    Attributes
+    ----------
+    scores, logits : list of ndarray or None
+        ``(rows, vocab)`` of each step.
+    watch : Watch
+        Keeps what the model returns beside its logits.
+    """
 
     scores: list[np.ndarray] | None = None
     logits: list[np.ndarray] | None = None
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
-    def of(cls, scores: bool, logits: bool) -> Record:
+    def of(cls, config: GenerationConfig) -> Record:
         """Return a record that keeps what is asked for."""
-        return cls([] if scores else None, [] if logits else None)
+        returned = config.return_dict_in_generate
+        return cls(
+            [] if returned and config.output_scores else None,
+            [] if returned and config.output_logits else None,
+            Watch.of(config),
+        )
 
     def keep(self, scores: np.ndarray, logits: np.ndarray) -> None:
         """Take what a step has, ``(rows, vocab)``."""
@@ -73,9 +115,10 @@ class Record:
         if self.logits is not None:
             self.logits.append(logits.copy())
 
-    def tensors(self) -> dict[str, tuple[Tensor, ...] | None]:
-        """Return both as an output has them."""
-        return {
+    def tensors(self) -> dict[str, Any]:
+        """Return all of it as an output has it."""
+        kept = {
             name: None if steps is None else tuple(map(Tensor, steps))
             for name, steps in (("scores", self.scores), ("logits", self.logits))
         }
+        return {**kept, **self.watch.tensors()}

@@ -13,6 +13,7 @@ import numpy as np
 
 from minilm import _core
 from minilm.generation.prompt import PADDING, Prompt, by_length
+from minilm.generation.watch import Watch
 from minilm.models.base import LanguageModel, logits_of, map_state, read_on
 from minilm.models.decoding import zero_states
 from minilm.models.ngram import NGramModel
@@ -34,7 +35,7 @@ class Reader(Protocol):
         """Go on with these rows of what was read: a row may come again, or not at all."""
 
 
-def reader_of(model: Any, use_cache: bool = True) -> Reader:
+def reader_of(model: Any, use_cache: bool = True, watch: Watch | None = None) -> Reader:
     """Return the reader of a model.
 
     Parameters
@@ -43,21 +44,30 @@ def reader_of(model: Any, use_cache: bool = True) -> Reader:
         With packed weights in the core, ``past_key_values``, ``forward_with_state``, or nothing.
     use_cache : bool
         If not, all is read again for each token.
+    watch : Watch, optional
+        Keeps what else the model returns.
+
+    Raises
+    ------
+    ValueError
+        If the model does not return what is to be watched.
     """
+    watch = watch or Watch()
+    watch.check(model)
     if isinstance(model, NGramModel):
         return NGramReader(model)
     if not use_cache:
-        return HistoryReader(model)
+        return HistoryReader(model, watch)
     decoder = model._decoder() if isinstance(model, LanguageModel) else None
     if decoder is not None and model.max_length is None:
         return DecoderReader(model, decoder)
     if "past_key_values" in inspect.signature(model.forward).parameters:
-        return CacheReader(model)
+        return CacheReader(model, watch)
     if decoder is not None:
         return PackedReader(model, decoder)
     if hasattr(model, "forward_with_state"):
         return StateReader(model)
-    return HistoryReader(model)
+    return HistoryReader(model, watch)
 
 
 # --- models that carry nothing --------------------------------------------------------------------
@@ -69,8 +79,9 @@ class HistoryReader:
     A model that can read ``max_length`` tokens at most sees the last of a text.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, watch: Watch | None = None) -> None:
         self._model = model
+        self._watch = watch or Watch()
         self._longest: int | None = getattr(model, "max_length", None)
         self._ids = np.empty((0, 0), np.int64)
 
@@ -95,13 +106,17 @@ class HistoryReader:
     def _read(self) -> np.ndarray:
         texts = [row[row != PADDING][-(self._longest or 0) :] for row in self._ids]
         logits: dict[int, np.ndarray] = {}
-        for places, ids in by_length(texts):
+        groups = list(by_length(texts))
+        for places, ids in groups:
             logits.update(zip(places, self._logits(ids), strict=True))
+        self._watch.keep([places for places, _ in groups])
         return np.stack([logits[place] for place in range(len(texts))])
 
     def _logits(self, ids: np.ndarray) -> np.ndarray:
         """Return the logits after texts of one length, ``(batch, vocab)``."""
-        return last_logits(logits_of(self._model(Tensor(ids))))
+        output = self._model(Tensor(ids), **self._watch.options)
+        self._watch.hold(output)
+        return last_logits(logits_of(output))
 
 
 class NGramReader(HistoryReader):
@@ -245,9 +260,10 @@ class CacheReader:
     From there on it reads the last ``max_length`` tokens again for each: all the others moved.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, watch: Watch | None = None) -> None:
         self._model = model
-        self._history = HistoryReader(model)
+        self._watch = watch or Watch()
+        self._history = HistoryReader(model, self._watch)
         self._longest: int | None = getattr(model, "max_length", None)
         self._cache: Any = None
         self._mask: np.ndarray | None = None
@@ -287,8 +303,11 @@ class CacheReader:
             attention_mask=self._mask,
             past_key_values=self._cache,
             use_cache=True,
+            **self._watch.options,
         )
         self._cache = output.past_key_values
+        self._watch.hold(output)
+        self._watch.keep([range(len(ids))])
         return last_logits(logits_of(output))
 
 
