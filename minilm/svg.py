@@ -130,11 +130,11 @@ def _axes(frame: _Frame, x_label: str, y_label: str, x_format: Callable[[float],
     for value in ticks(frame.y_low, frame.y_high):
         y = frame.y(value)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
-        parts.append(_text(LEFT - 8, y + 4, f"{value:g}", anchor="end"))
+        parts.append(text_element(LEFT - 8, y + 4, f"{value:g}", anchor="end"))
     for value in ticks(frame.x_low, frame.x_high, 8):
-        parts.append(_text(frame.x(value), bottom + 18, x_format(value), anchor="middle"))
+        parts.append(text_element(frame.x(value), bottom + 18, x_format(value), anchor="middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-    parts.append(_text((LEFT + right) / 2, HEIGHT - 8, x_label, anchor="middle"))
+    parts.append(text_element((LEFT + right) / 2, HEIGHT - 8, x_label, anchor="middle"))
     middle = (TOP + bottom) / 2
     parts.append(
         f'<text class="label" text-anchor="middle" transform="translate(14 {middle:.1f}) '
@@ -168,12 +168,31 @@ def _names(frame: _Frame, series: Sequence[Series], references: Sequence[Referen
     parts, lowest = [], -math.inf
     for value, name in sorted(ends, reverse=True):
         lowest = max(frame.y(value) + 4, lowest + 16)
-        parts.append(_text(WIDTH - RIGHT + 8, lowest, f"{name} {value:.3f}", css=f"name {name}"))
+        parts.append(
+            text_element(WIDTH - RIGHT + 8, lowest, f"{name} {value:.3f}", css=f"name {name}")
+        )
     return parts
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "label") -> str:
+def text_element(
+    x: float, y: float, text: str, anchor: str = "start", css: str = "label", more: str = ""
+) -> str:
+    """Return a line of text as SVG.
+
+    Parameters
+    ----------
+    x, y : float
+        Where its anchor stands.
+    text : str
+        What it says.
+    anchor : {"start", "middle", "end"}
+        Which part of it stands there.
+    css : str
+        Its class.
+    more : str
+        Further attributes.
+    """
     return (
-        f'<text class="{escape(css)}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{escape(text)}</text>"
+        f'<text class="{escape(css)}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+        f"{' ' if more else ''}{more}>{escape(text)}</text>"
     )

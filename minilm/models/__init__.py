@@ -1,5 +1,6 @@
 """Models, all under one contract (see :mod:`minilm.models.base`), and the folders they live in."""
 
+from minilm.models.attention_map import AttentionMap, plot_attention
 from minilm.models.auto import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,6 +26,7 @@ from minilm.models.rnn import RNNModel
 
 __all__ = [
     "AWDLSTM",
+    "AttentionMap",
     "AutoConfig",
     "AutoModelForCausalLM",
     "AutoModelForSequenceClassification",
@@ -53,6 +55,7 @@ __all__ = [
     "from_pretrained",
     "load_tokenizer",
     "logits_of",
+    "plot_attention",
     "save_pretrained",
     "window_loss",
 ]
