@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hub_server import COMMIT as SERVED
+from hub_server import hub
 
 import minilm
 from minilm.data.tokenizer import train_char_tokenizer
@@ -53,6 +55,47 @@ def test_a_copy_that_was_fetched_before_needs_no_network(cache):
     np.testing.assert_array_equal(model(IDS).logits.detach().numpy(), expected)
     assert AutoConfig.from_pretrained("user/tiny", **options).n_embd == 4
     assert GPT2LMHeadModel.from_pretrained("user/tiny", **options).num_parameters() > 0
+
+
+DOWNLOADS = """
+import numpy as np
+from minilm.models import AutoModelForCausalLM, HubError
+from minilm.tokenization import AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("user/tiny")
+print(model(np.array([[1, 2, 3]])).logits.detach().numpy().sum())
+print(AutoTokenizer.from_pretrained("user/tiny")("cab")["input_ids"])
+try:
+    AutoModelForCausalLM.from_pretrained("user/other")
+except HubError as error:
+    print(error)
+"""
+
+
+def test_a_model_and_its_tokenizer_are_fetched_from_a_hub_and_kept(tmp_path, run_python):
+    folder = tmp_path / "served"
+    tiny().save_pretrained(folder, train_char_tokenizer(["abc "]))
+    for kept_from in ("pytorch_model.bin", "onnx/model.safetensors"):
+        (folder / kept_from).parent.mkdir(exist_ok=True)
+        (folder / kept_from).write_bytes(b"not to be fetched")
+    environment = {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+    with hub("user/tiny", folder) as server:
+        printed = run_python("-c", DOWNLOADS, HF_ENDPOINT=server.address, **environment)
+    logits, ids, refusal = printed.splitlines()
+    assert float(logits) == pytest.approx(tiny().eval()(IDS).logits.detach().numpy().sum())
+    assert len(json.loads(ids)) == 3
+    assert "'user/other' here" in refusal
+    assert "does not exist, or is not public" in refusal
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(server.fetched)
+    assert not {"pytorch_model.bin", "onnx/model.safetensors"} & set(server.fetched)
+    assert len(server.fetched) == len(set(server.fetched))
+    # A second time, the hub is gone, and what was fetched is there.
+    again = run_python(
+        "-c", DOWNLOADS.split("try:")[0], HF_ENDPOINT="http://127.0.0.1:9", **environment
+    )
+    assert again.splitlines() == [logits, ids]
+    snapshots = tmp_path / "home" / "hub" / "models--user--tiny" / "snapshots"
+    assert [path.name for path in snapshots.iterdir()] == [SERVED]
 
 
 def test_a_name_that_was_not_fetched_says_what_to_do(cache):
