@@ -90,7 +90,9 @@ class _Request(BaseHTTPRequestHandler):
             self.server.fetched.append(file)
         self._reply(path.read_bytes(), 200, headers, with_body)
 
-    def _say(self, answer: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def _say(
+        self, answer: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         kind = {"Content-Type": "application/json"}
         self._reply(json.dumps(answer).encode(), status, kind | (headers or {}), True)
 

@@ -204,7 +204,7 @@ static int forward_direction(const ml_cell *cell, ml_call *call, const ml_sizes 
     const int by_table = scan.ids != NULL;
     add_biases(cell, call, n, place, s->bias);
     int code = project(cell, n->H, by_table ? n->V : n->T * n->B,
-                       by_table ? call->input[0].data : ml_layer_input(call, n, layers, l),
+                       by_table ? call->input[0].data : ml_layer_input(call, layers, l),
                        ml_input_width(n, l), ml_param_at(call, place, ML_W_IH), s->bias,
                        by_table ? s->table : scan.memory.gates, err);
     if (code != ML_OK)

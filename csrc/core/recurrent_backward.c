@@ -23,7 +23,7 @@ static input_side make_input_side(const ml_cell *cell, const ml_call *call, cons
 {
     const size_t width = ml_input_width(n, layer), N = n->T * n->B, SH = cell->saved * n->H;
     if (scan->ids == NULL)
-        return (input_side){N, width, ml_layer_input(call, n, layers, layer), scan->dgates};
+        return (input_side){N, width, ml_layer_input(call, layers, layer), scan->dgates};
     memset(s->table, 0, n->V * SH * sizeof *s->table);
     ml_scatter_rows(N, SH, scan->ids, -1, scan->dgates, n->V, s->table);
     return (input_side){n->V, width, call->input[0].data, s->table};

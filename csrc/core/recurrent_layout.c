@@ -181,8 +181,7 @@ ml_rows ml_own_rows(const ml_sizes *n, ml_real *data, size_t direction)
     return (ml_rows){data != NULL ? data + direction * n->H : NULL, n->B * width, width};
 }
 
-const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
-                              size_t l)
+const ml_real *ml_layer_input(const ml_call *call, const ml_layer_memory *layers, size_t l)
 {
     if (layers[l].x != NULL)
         return layers[l].x;

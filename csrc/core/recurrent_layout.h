@@ -81,8 +81,7 @@ ml_scratch ml_lay_out_scratch(const ml_cell *cell, const ml_sizes *n, int backwa
 void ml_arrange_ids(const ml_call *call, const ml_sizes *n, const ml_scratch *scratch);
 
 // The input of a layer in time-major order.
-const ml_real *ml_layer_input(const ml_call *call, const ml_sizes *n, const ml_layer_memory *layers,
-                              size_t layer);
+const ml_real *ml_layer_input(const ml_call *call, const ml_layer_memory *layers, size_t l);
 
 // Rows of the caller's output array (or its gradient), at the columns of one direction.
 ml_rows ml_output_rows(const ml_call *call, const ml_sizes *n, ml_real *data, size_t direction);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "matmul.h"
 #include "platform.h"
 
 #include "check.h"
@@ -156,6 +157,33 @@ static void test_empty_products(void)
     check_shape(30, 20, 0);
 }
 
+// Products given out whole to the threads and products that all of them share: one pair after the
+// other gives the same bits.
+static void test_stacks(void)
+{
+    const struct {
+        size_t count, m, n, k;
+    } cases[] = {{9, 7, 17, 6}, {2, 160, 180, 170}, {3, 5, 4, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t count = cases[i].count, m = cases[i].m, n = cases[i].n, k = cases[i].k;
+        matrix a = new_matrix(count * m, k, 3, 0); // one behind the other
+        matrix b = new_matrix(n, k, 0, 1);         // the same transposed one for all
+        matrix c = new_matrix(count * m, n, 0, 2), whole = new_matrix(m, n, 0, 3);
+        ml_error err = {0};
+        CHECK(ml_matmul(count, m, n, k, (ml_stack){a.data, m * a.ld, a.ld, ML_NO_TRANS},
+                        (ml_stack){b.data, 0, b.ld, ML_TRANS}, c.data, &err) == ML_OK);
+        for (size_t l = 0; l < count; l++) {
+            CHECK(ml_gemm(ML_NO_TRANS, ML_TRANS, m, n, k, a.data + l * m * a.ld, a.ld, b.data,
+                          b.ld > 0 ? b.ld : 1, 0, whole.data, n, &err) == ML_OK);
+            CHECK(memcmp(whole.data, c.data + l * m * n, m * n * sizeof *c.data) == 0);
+        }
+        free(a.data);
+        free(b.data);
+        free(c.data);
+        free(whole.data);
+    }
+}
+
 static void test_not_a_number_is_not_lost(void)
 {
     ml_real a[4] = {0, 0, 0, 0}, b[4] = {NAN, 1, 1, INFINITY}, c[4];
@@ -178,6 +206,7 @@ static int run_on(const char *isa)
         RUN(test_packed_operands);
         RUN(test_blocks);
         RUN(test_empty_products);
+        RUN(test_stacks);
         RUN(test_not_a_number_is_not_lost);
         exit(check_report());
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minilm.rules.rule import Array, Backward, fit_to, promote, rule
@@ -12,24 +14,50 @@ def matmul(a: Array, b: Array) -> tuple[Array, Backward]:
     """Product ``(..., n, k) @ (..., k, m) -> (..., n, m)``; what has one axis is a vector."""
     p, q = promote(a, b)
     _check_product("matmul", p, q)
-    y, fit = np.asarray(p @ q), fit_to(a, b)
+    fit = fit_to(a, b)
+    # A vector takes part as a matrix of one row or column; result and gradient lose it again.
+    rows = p if p.ndim > 1 else p[None, :]
+    columns = q if q.ndim > 1 else q[:, None]
+    extra = (-2,) * (p.ndim == 1) + (-1,) * (q.ndim == 1)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
-        # A vector takes part as a matrix of one row or column; its gradient loses that axis again.
-        rows = p if p.ndim > 1 else p[None, :]
-        columns = q if q.ndim > 1 else q[:, None]
-        if p.ndim == 1:
-            g = g[..., None, :] if q.ndim > 1 else g[None]
-        if q.ndim == 1:
-            g = g[..., None]
-        of_a = g @ columns.swapaxes(-1, -2)
-        of_b = rows.swapaxes(-1, -2) @ g
+        g = np.expand_dims(g, extra)
+        of_a = _product(g, columns.swapaxes(-1, -2))
+        if columns.ndim == 2:  # the same matrix for all: one product of all rows sums it up
+            of_b = _product(_all_rows(rows).T, _all_rows(g))
+        else:
+            of_b = _product(rows.swapaxes(-1, -2), g)
         return fit(
             of_a if p.ndim > 1 else of_a[..., 0, :],
             of_b if q.ndim > 1 else of_b[..., 0],
         )
 
-    return y, backward
+    return np.asarray(_product(rows, columns).squeeze(extra)), backward
+
+
+def _product(p: Array, q: Array) -> Array:
+    """Multiply stacks of matrices: float32 on the core's threads, other numbers in NumPy."""
+    product: Array
+    if not p.dtype == q.dtype == np.float32:
+        product = p @ q
+        return product
+    from minilm import _core  # here, since `import minilm` does not load the core
+
+    if q.ndim == 2:
+        product = _core.matmul(_all_rows(p)[None], q[None])
+        return product.reshape(*p.shape[:-1], q.shape[-1])
+    stack = np.broadcast_shapes(p.shape[:-2], q.shape[:-2])
+    each = [
+        np.broadcast_to(x, (*stack, *x.shape[-2:])).reshape(math.prod(stack), *x.shape[-2:])
+        for x in (p, q)
+    ]
+    product = _core.matmul(*each)
+    return product.reshape(*stack, p.shape[-2], q.shape[-1])
+
+
+def _all_rows(p: Array) -> Array:
+    """Lay the matrices of a stack below one another."""
+    return p if p.ndim == 2 else p.reshape(math.prod(p.shape[:-1]), p.shape[-1])
 
 
 def _check_product(name: str, a: Array, b: Array) -> None:
