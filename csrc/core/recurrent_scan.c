@@ -68,7 +68,7 @@ static item item_at(const grid *g, size_t panel, size_t block)
 // behind the end.
 static const ml_real *next_panel(const grid *g, const item *it)
 {
-    const size_t share = g->shape.depth * (64 / sizeof(ml_real));
+    const size_t share = g->shape.depth * ML_LINE;
     const size_t first = it->block * share;
     if (it->panel + 1 == g->shape.panels || first + share > g->shape.panel_size)
         return NULL;
@@ -91,6 +91,7 @@ static void multiply(const grid *g, const item *it, const ml_real *a, size_t lda
         .c = tile,
         .c_row = width,
         .ahead = next_panel(g, it),
+        .ahead_step = ML_LINE,
     };
     g->kernels->panel_product(&product);
 }
@@ -110,7 +111,7 @@ static void prefetch(const item *it, const ml_real *first, size_t row, size_t co
         return;
     for (size_t i = 0; i < it->rows; i++)
         for (size_t piece = 0; piece < count; piece++)
-            for (size_t u = 0; u < it->units; u += 64 / sizeof *first)
+            for (size_t u = 0; u < it->units; u += ML_LINE)
                 ML_PREFETCH(first + i * row + piece * apart + u);
 }
 

@@ -71,7 +71,7 @@ static void pack_last_columns(const skinny_job *job)
 static void prefetch_rows(const ml_product *p, size_t first)
 {
     for (size_t j = first; j < first + ML_TILE_ROWS && j < p->n; j++)
-        for (size_t k = 0; k < p->k; k += 64 / sizeof *p->b)
+        for (size_t k = 0; k < p->k; k += ML_LINE)
             ML_PREFETCH(p->b + j * p->ldb + k);
 }
 

@@ -14,6 +14,9 @@ enum {
     ML_TILE_SIZE = ML_TILE_ROWS * ML_PANEL_VECTORS * ML_MAX_LANES,
 };
 
+// Numbers in a cache line.
+enum { ML_LINE = 64 / sizeof(ml_real) };
+
 // Numbers of ML_TILE_ROWS packed rows (pack_transposed), with room for one vector behind them.
 #define ML_PACKED_ROWS_SIZE(depth) ((depth) * ML_TILE_ROWS + ML_MAX_LANES)
 
@@ -28,8 +31,10 @@ typedef struct ml_panel_product {
     size_t init_row;     // 0: the same row for all, a bias
     ml_real *c;
     size_t c_row;
-    // What is needed soon: a cache line of it for each k is brought nearer meanwhile; NULL: nothing.
+    // What is needed soon: for each k a cache line is brought nearer meanwhile, `ahead_step` numbers
+    // behind the one before it; NULL: nothing.
     const ml_real *ahead;
+    size_t ahead_step;
 } ml_panel_product;
 
 // One time step of a cell for some rows (of the batch) and some units: what stands after the

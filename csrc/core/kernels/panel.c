@@ -52,7 +52,7 @@ ML_INLINE void block(const ml_panel_product *p, size_t rows, size_t width, size_
     const size_t panel_row = p->panel_row, a_k = p->a_k;
     // Without an `ahead`, the first line of the panel is asked for again and again.
     const ml_real *ahead = p->ahead != NULL ? p->ahead : panel;
-    const size_t ahead_step = p->ahead != NULL ? 64 / sizeof *ahead : 0;
+    const size_t ahead_step = p->ahead != NULL ? p->ahead_step : 0;
     size_t k_at = 0;
     for (size_t k = 0; k < p->depth; k++) {
         ML_PREFETCH_FAR(ahead);
@@ -114,7 +114,7 @@ void ML_KERNEL(pack_transposed)(size_t rows, size_t depth, const ml_real *a, siz
     for (size_t k = 0; k < depth; k++, a += lda, packed += R) {
         ml_real *to = packed;
         if (k + AHEAD < depth)
-            for (size_t i = 0; i < rows; i += 64 / sizeof *a)
+            for (size_t i = 0; i < rows; i += ML_LINE)
                 ML_PREFETCH(a + AHEAD * lda + i);
         for (size_t i = 0; i < whole; i += R, to += block_size)
             for (size_t j = 0; j < R; j += ML_LANES)
