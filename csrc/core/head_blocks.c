@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "rows.h"
 #include "sizes.h"
+#include "tile.h"
 
 typedef struct head_job {
     ml_head *head;
@@ -28,7 +29,7 @@ typedef struct head_job {
 void ml_head_plan(ml_head *h, size_t N)
 {
     // What a block of classes meets again and again, x in two layouts and dx, stays in a core's cache.
-    const size_t group = h->I <= 256 ? 192 : 96;
+    const size_t group = 256;
     h->group = N < group ? N : group;
     h->blocks = ml_ceil_div(h->V, ML_HEAD_CLASSES);
     h->slices = ml_smaller(h->blocks, ML_HEAD_SLICES);
@@ -64,7 +65,7 @@ static void multiply(const head_job *job, const ml_packed_shape *shape, const ml
     for (size_t i = 0; i < rows; i += ML_TILE_ROWS)
         for (size_t j = 0; j < columns; j += width) {
             ml_real *tile = c + i * c_row + j;
-            const ml_panel_product product = {
+            ml_panel_product product = {
                 .rows = ml_smaller(ML_TILE_ROWS, rows - i),
                 .columns = ml_smaller(width, columns - j),
                 .depth = depth,
@@ -78,6 +79,9 @@ static void multiply(const head_job *job, const ml_packed_shape *shape, const ml
                 .c = tile,
                 .c_row = c_row,
             };
+            if (j == 0)
+                ml_tile_look_ahead(&product);
+            ml_tile_ask_for_c(&product);
             job->kernels->panel_product(&product);
         }
 }

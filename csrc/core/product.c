@@ -9,9 +9,9 @@
 
 #include "kernels/kernels.h"
 #include "packed.h"
-#include "platform.h"
 #include "pool.h"
 #include "sizes.h"
+#include "tile.h"
 #include "workspace.h"
 
 enum {
@@ -52,25 +52,6 @@ static a_rows rows_of_a(const ml_product *p, size_t i, size_t r, size_t k, size_
     if (p->trans_a == ML_TRANS)
         return (a_rows){p->a + k * p->lda + i + r, 1, p->lda};
     return (a_rows){p->a + (i + r) * p->lda + k, p->lda, 1};
-}
-
-// Points the tile at what it will want of A next, so that it need not wait for memory then: the six
-// rows below, or, of a transposed A, the columns to the right.
-static void look_ahead(ml_panel_product *tile, const product_job *job)
-{
-    if (packs_a(job->product))
-        return;
-    const int in_rows = tile->a_k == 1;
-    tile->ahead = tile->a + (in_rows ? ML_TILE_ROWS * tile->a_row : ML_LINE);
-    tile->ahead_step = in_rows ? ML_LINE : tile->a_k;
-}
-
-// Asks for the lines of C that the tile is going to write.
-static void ask_for_c(const ml_panel_product *tile)
-{
-    for (size_t i = 0; i < tile->rows; i++)
-        for (size_t j = 0; j < tile->columns; j += ML_LINE)
-            ML_PREFETCH(tile->c + i * tile->c_row + j);
 }
 
 // Where element (k, column) of B lies behind its first, in numbers.
@@ -129,9 +110,9 @@ static void multiply_stretch(const product_job *job, size_t i, size_t rows, size
                 .c = c,
                 .c_row = p->ldc,
             };
-            if (panel == j) // the panels after it find A in the cache
-                look_ahead(&tile, job);
-            ask_for_c(&tile);
+            if (panel == j && !packs_a(p)) // the panels after it find A in the cache
+                ml_tile_look_ahead(&tile);
+            ml_tile_ask_for_c(&tile);
             job->kernels->panel_product(&tile);
         }
     }
