@@ -102,10 +102,13 @@ class Node:
         ``grad`` without a copy.
     frees : bool
         After one backward pass, `backward` is dropped together with what it keeps alive.
+    adds : bool
+        `backward` takes ``totals=``, an array or None for each parent: where it adds a gradient to
+        such a total itself, it returns None for that parent.
     """
 
     __slots__ = (
-        *("backward", "edges", "frees", "n_outputs", "name", "number", "owned"),
+        *("adds", "backward", "edges", "frees", "n_outputs", "name", "number", "owned"),
         *("retained", "saved"),
     )
     _count = 0
@@ -120,6 +123,7 @@ class Node:
         name: str = "",
         owned: bool = False,
         frees: bool = True,
+        adds: bool = False,
     ) -> None:
         self.edges: tuple[Edge, ...] = tuple(
             parent if parent is None or isinstance(parent, tuple) else parent._edge()
@@ -132,6 +136,7 @@ class Node:
         self.name = name
         self.owned = owned
         self.frees = frees
+        self.adds = adds
         self.saved = saved
         self.retained: list[tuple[int, weakref.ref[Tensor]]] = []
 
@@ -140,8 +145,10 @@ class Node:
         """Return the number of the node that is made next: they count up."""
         return cls._count + 1
 
-    def run(self, grad_outputs: list[Array | None]) -> tuple[Array | None, ...]:
-        """Return the gradients of the parents."""
+    def run(
+        self, grad_outputs: list[Array | None], total: Callable[[Edge], Array | None]
+    ) -> tuple[Array | None, ...]:
+        """Return the gradients of the parents, but for those that were added to a `total`."""
         if self.backward is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time: the values that "
@@ -157,6 +164,8 @@ class Node:
                     f"{version}, and it is at version {memory.version}. Call backward() before "
                     "optimizer.step() and before writing into tensors, or write into a clone()."
                 )
+        if self.adds:
+            return self.backward(*grad_outputs, totals=[total(edge) for edge in self.edges])
         return self.backward(*grad_outputs)
 
     def free(self) -> None:
@@ -243,6 +252,11 @@ class GradSums:
         return array if array is None or self._ours[index] else array.copy()
 
 
+def can_be_added_to(array: Array) -> bool:
+    """Tell whether the core can add a gradient to an array as it lies."""
+    return array.dtype == np.float32 and array.flags.carray
+
+
 def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
     """Send the gradient of `root` back to all leaves.
 
@@ -261,13 +275,17 @@ def run_backward(root: Tensor, gradient: Array, retain_graph: bool) -> None:
         if leaf._requires_grad:  # it may have been frozen since
             leaf._accumulate_grad(grad, owned)
 
-    flow_back([(root._edge(), gradient)], deliver, retain_graph=retain_graph)
+    def total(leaf: Edge) -> Array | None:
+        return None if leaf is None or isinstance(leaf, tuple) else leaf._grad_total()
+
+    flow_back([(root._edge(), gradient)], deliver, total=total, retain_graph=retain_graph)
 
 
 def flow_back(
     starts: Iterable[tuple[Edge, Array]],
     deliver: Callable[[Edge, Array, bool], None],
     *,
+    total: Callable[[Edge], Array | None] = lambda edge: None,
     stop: Container[Edge] = (),
     retain_graph: bool = False,
 ) -> None:
@@ -280,6 +298,8 @@ def flow_back(
     deliver : callable
         ``deliver(edge, grad, owned)`` takes what arrives at a leaf, or where the flow stops; at the
         same place perhaps several times. `owned` arrays are its to keep.
+    total : callable
+        ``total(edge)`` is an array that a node may add the gradient to itself, or None.
     stop : container of Edge
         Where not to go on, besides leaves.
     retain_graph : bool
@@ -306,7 +326,7 @@ def flow_back(
             tensor, grad = reference(), grad_outputs[index]
             if tensor is not None and grad is not None:
                 tensor._accumulate_grad(grad, owned=False)
-        for edge, grad in zip(node.edges, node.run(grad_outputs), strict=True):
+        for edge, grad in zip(node.edges, node.run(grad_outputs, total), strict=True):
             if edge is None or grad is None:
                 continue
             # Not a NumPy scalar: those cannot be added to in place.

@@ -28,8 +28,8 @@ from minilm.tape import Deferred as Deferred
 from minilm.tape import Edge as Edge
 from minilm.tape import Memory as Memory
 from minilm.tape import Node as Node
+from minilm.tape import can_be_added_to, run_backward
 from minilm.tape import record as record
-from minilm.tape import run_backward
 
 # --- recording ------------------------------------------------------------------------------------
 
@@ -221,6 +221,16 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, ConversionMetho
         else:
             self.grad._before_write()
             self.grad._array[...] += grad
+
+    def _grad_total(self) -> Array | None:
+        """Announce that gradients are added to ``grad`` as it lies; None where that cannot be."""
+        if not self._requires_grad or self.grad is None:
+            return None
+        array = self.grad._array
+        if array.shape != self.shape or not can_be_added_to(array):
+            return None
+        self.grad._before_write()
+        return array
 
     # --- what it is ---
 

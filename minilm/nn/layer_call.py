@@ -152,20 +152,32 @@ class LayerCall:
         self, operands: Operands, split: int, saved: _core.Saved, outputs: Sequence[Tensor]
     ) -> None:
         wanted = [edge is not None for edge in operands.edges]
-        grad_params = tuple(None if want else False for want in wanted[split:])
         shapes = operands.shapes
+        no_totals = (None,) * len(wanted)
 
-        def backward(*grad_outputs: Array | None) -> tuple[Array | None, ...]:
+        def backward(
+            *grad_outputs: Array | None, totals: Sequence[Array | None] = no_totals
+        ) -> tuple[Array | None, ...]:
             grads = tuple(None if g is None else np.asarray(g, order="C") for g in grad_outputs)
+            grad_params = tuple(
+                total if want else False
+                for want, total in zip(wanted[split:], totals[split:], strict=True)
+            )
             of_inputs, of_params = saved.backward(grads, tuple(wanted[:split]), grad_params)
             return tuple(
-                None if grad is None else grad.reshape(shape)
-                for grad, shape in zip((*of_inputs[:split], *of_params), shapes, strict=True)
+                None if grad is None or grad is total else grad.reshape(shape)
+                for grad, total, shape in zip(
+                    (*of_inputs[:split], *of_params), totals, shapes, strict=True
+                )
             )
 
         # The gradient of a table of embeddings needs the ids, and not the table.
-        read = operands.versions[: 1 if self.kind == "embedding" else None]
-        record(operands.edges, outputs, backward, saved=read, name=self.kind, owned=True)
+        is_table = self.kind == "embedding"
+        read = operands.versions[: 1 if is_table else None]
+        # A large table of which few rows were read. The sums of other layers would depend on what
+        # was there before: their bits, on the order in which gradients arrive.
+        about = {"saved": read, "name": self.kind, "owned": True, "adds": is_table}
+        record(operands.edges, outputs, backward, **about)
 
     def __reduce__(self) -> Any:  # for copy.deepcopy of a module
         return _remake, (self.kind, self.config)

@@ -16,7 +16,7 @@ from typing import Any
 from minilm.grad_mode import enable_grad, is_grad_enabled
 from minilm.random import get_rng_state, set_rng_state
 from minilm.rules.rule import Array
-from minilm.tape import Edge, GradSums, Memory, Node, flow_back, record
+from minilm.tape import Edge, GradSums, Memory, Node, can_be_added_to, flow_back, record
 from minilm.tensor import Tensor
 
 
@@ -73,7 +73,7 @@ def checkpoint(
     shapes = [tensor.shape for tensor in made]
     parents, saved = _what_is_read([tensor._edge() for tensor in made], first)
 
-    def backward(*grads: Array | None) -> tuple[Array | None, ...]:
+    def backward(*grads: Array | None, totals: Sequence[Array | None]) -> tuple[Array | None, ...]:
         start = Node.next_number()
         with _random_numbers_of(state), enable_grad():
             again = function(*args, **kwargs)
@@ -85,19 +85,33 @@ def checkpoint(
                 "the same each time, whatever changed since (a mode, a cache, a counter)"
             )
         sums = {edge: GradSums(1) for edge in parents}
+        for edge, given in zip(parents, totals, strict=True):
+            if given is not None:  # what is added to it here, in the order that it would have been
+                sums[edge].add(0, given, owned=True)
 
         def deliver(edge: Edge, grad: Array, owned: bool) -> None:
             if edge in sums:
-                sums[edge].add(0, grad, owned)
+                is_leaf = not isinstance(edge, tuple)  # whose grad would be a copy, too
+                sums[edge].add(0, grad.copy() if is_leaf and not owned else grad, owned or is_leaf)
+
+        def total(edge: Edge) -> Array | None:
+            if edge not in sums or isinstance(edge, tuple):
+                return None
+            array = sums[edge].arrays[0]
+            return array if array is not None and can_be_added_to(array) else None
 
         edges = [tensor._edge() for tensor in remade]
         arrived = [(e, g) for e, g in zip(edges, grads, strict=True) if g is not None]
         del again, remade, edges
-        flow_back(arrived, deliver, stop=sums)
-        return tuple(each.taken(0) for each in sums.values())
+        flow_back(arrived, deliver, total=total, stop=sums)
+        return tuple(
+            each.taken(0) if given is None else None
+            for each, given in zip(sums.values(), totals, strict=True)
+        )
 
     fresh = {id(tensor): Tensor(tensor._array) for tensor in made}
-    record(parents, list(fresh.values()), backward, saved=saved, name="checkpoint", owned=True)
+    about = {"saved": saved, "name": "checkpoint", "owned": True, "adds": True}
+    record(parents, list(fresh.values()), backward, **about)
     return _replaced(outputs, fresh)
 
 
