@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import minilm
-from minilm import _core
 import minilm.nn.functional as F
+from minilm import _core
 
 
 @pytest.mark.parametrize("width", [3, 300])
