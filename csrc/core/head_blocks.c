@@ -17,6 +17,8 @@
 #include "sizes.h"
 #include "tile.h"
 
+enum { GROUP = 256 }; // rows
+
 typedef struct head_job {
     ml_head *head;
     const ml_kernels *kernels;
@@ -28,9 +30,9 @@ typedef struct head_job {
 
 void ml_head_plan(ml_head *h, size_t N)
 {
-    // What a block of classes meets again and again, x in two layouts and dx, stays in a core's cache.
-    const size_t group = 256;
-    h->group = N < group ? N : group;
+    // All weights come through the caches twice for each group, so groups are large; but what a block
+    // of classes meets again and again, x in two layouts and dx, should stay near a core.
+    h->group = N < GROUP ? N : GROUP;
     h->blocks = ml_ceil_div(h->V, ML_HEAD_CLASSES);
     h->slices = ml_smaller(h->blocks, ML_HEAD_SLICES);
     h->columns_shape = ml_packed_plan(1, h->group, h->I);
