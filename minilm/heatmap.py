@@ -14,6 +14,7 @@ from minilm.svg import text_element
 WIDEST = 1080  # the page; more maps begin a new row
 COLUMNS = 4
 PAD, TITLE, LEGEND = 10, 22, 40
+TITLE_LETTER = 12.0
 LETTER = 0.62  # width of a letter, of its height
 LONGEST_NAME = 14  # letters
 FAINTEST = 0.004  # a cell below this share of the scale does not show
@@ -60,7 +61,7 @@ def heat_maps(
     str
         An ``<svg>`` element, which stands by itself. Each cell has its value as a tooltip.
     """
-    layout = _Layout.of(len(maps), row_names, column_names)
+    layout = _Layout.of([one.title for one in maps], row_names, column_names)
     top = max(float(one.values.max()) for one in maps) or 1.0
     width, height = layout.size
     parts = [
@@ -99,9 +100,12 @@ class _Layout:
     left: float  # room for the names of rows
     above: float  # room for the names of columns
     inner: tuple[float, float]  # width and height of a map
+    pitch: float  # from one map to the next beside it
 
     @classmethod
-    def of(cls, count: int, row_names: Sequence[str], column_names: Sequence[str]) -> _Layout:
+    def of(
+        cls, titles: Sequence[str], row_names: Sequence[str], column_names: Sequence[str]
+    ) -> _Layout:
         longest = max(len(row_names), len(column_names))
         cell = float(np.clip(260 / longest, 9, 22))
         letter = min(11.0, cell)
@@ -110,22 +114,24 @@ class _Layout:
             return max(len(shown_name(name)) for name in names) * LETTER * letter + 8
 
         inner = cell * len(column_names), cell * len(row_names)
-        fits = int((WIDEST - room(row_names)) // (inner[0] + 2 * PAD))
-        columns = min(count, COLUMNS, max(fits, 1))
+        widest = max(inner[0], *(len(title) * LETTER * TITLE_LETTER for title in titles))
+        fits = int((WIDEST - room(row_names)) // (widest + 2 * PAD))
+        columns = min(len(titles), COLUMNS, max(fits, 1))
         return cls(
             columns,
-            -(-count // columns),
+            -(-len(titles) // columns),
             cell,
             letter,
             room(row_names) + PAD,
             room(column_names) + TITLE,
             inner,
+            widest + 2 * PAD,
         )
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of all."""
-        width = self.left + self.columns * (self.inner[0] + 2 * PAD)
+        width = self.left + self.columns * self.pitch
         # A map that is narrower than the legend must not cut it off.
         return max(width, 330.0), self.rows * (self.above + self.inner[1] + PAD) + LEGEND
 
@@ -139,10 +145,10 @@ class _Layout:
     ) -> list[str]:
         """Draw a map with its names."""
         row, column = divmod(place, self.columns)
-        x = self.left + column * (self.inner[0] + 2 * PAD)
+        x = self.left + column * self.pitch
         y = row * (self.above + self.inner[1] + PAD) + self.above
         width, height = self.inner
-        parts = [_label(x, y - self.above + 14, one.title, "start", 12)]
+        parts = [_label(x, y - self.above + 14, one.title, "start", TITLE_LETTER)]
         for i, name in enumerate(column_names):
             at = x + (i + 0.5) * self.cell + 0.35 * self.letter
             turned = f'transform="rotate(-90 {at:.1f} {y - 4:.1f})"'

@@ -23,3 +23,14 @@ def test_a_missing_folder_is_named(tmp_path):
     done = minilm("info", tmp_path / "none")
     assert done.returncode == 1
     assert "none does not exist" in done.stderr
+
+
+def test_the_parts_are_a_table(trained):
+    lines = minilm("info", trained).stdout.splitlines()
+    [head] = [line for line in lines if line.split()[:2] == ["part", "kind"]]
+    assert any(
+        line.startswith("rnn") and line.index("LSTM") == head.index("kind") for line in lines
+    )
+    assert any(line.startswith("parameters  ") for line in lines)
+    # No name runs into what stands beside it.
+    assert all("  " in line for line in lines if line.startswith("  "))

@@ -135,3 +135,12 @@ def test_a_text_that_moved_is_not_put_together():
     out = gpt2().generate(list(np.arange(38) % 7), 5, **LOOK)
     with pytest.raises(ValueError, match="step 3 looks at 40 tokens, expected 41: the positions"):
         plot_attention(out.attentions, ["a"] * 43)
+
+
+def test_titles_of_small_maps_do_not_run_into_each_other(attentions):
+    one = [layer[:, :, :1, :1] for layer in attentions]
+    titles = [
+        e for e in drawn(plot_attention(one, ["a"]).svg(), "text", "label") if "head" in e.text
+    ]
+    starts = [float(e.get("x")) for e in titles]
+    assert min(np.diff(starts)) > 7 * len(titles[0].text)

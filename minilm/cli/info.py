@@ -18,31 +18,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: print architecture, parameters by name and shape, and training."""
-    from minilm.models import from_pretrained
+    """Run the command: print architecture, parts, and how it was trained."""
+    from minilm.models import from_pretrained, summary
     from minilm.models.folder import read_config
 
     model = from_pretrained(args.folder)
-    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    report = {
-        "folder": str(Path(args.folder)),
-        **read_config(args.folder),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "shapes": shapes,
-    }
+    about = {"folder": str(Path(args.folder)), **read_config(args.folder)}
     if args.json:
-        print_json(report)
-    else:
-        for line in _lines(report):
-            print(line)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        print_json({**about, "parameters": parameters, "shapes": shapes})
+        return 0
+    for line in _lines(about):
+        print(line)
+    print()
+    print(summary(model))
     return 0
 
 
 def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    width = max((len(name) for name in values), default=0) + 2
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield f"{indent}{name}"
             yield from _lines(value, indent + "  ")
         else:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            yield f"{indent}{name:<{30 - len(indent)}}{shown}"
+            yield f"{indent}{name:<{width}}{shown}"

@@ -23,6 +23,7 @@ from minilm.models.pretrained_config import PretrainedConfig
 from minilm.models.quantized import QuantizedCausalLM, QuantizedRNNModel
 from minilm.models.reading import window_loss
 from minilm.models.rnn import RNNModel
+from minilm.models.summary import Summary, summary
 
 __all__ = [
     "AWDLSTM",
@@ -52,10 +53,12 @@ __all__ = [
     "QuantizedRNNModel",
     "RNNModel",
     "SequenceClassifierOutput",
+    "Summary",
     "from_pretrained",
     "load_tokenizer",
     "logits_of",
     "plot_attention",
     "save_pretrained",
+    "summary",
     "window_loss",
 ]

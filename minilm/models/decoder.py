@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import minilm.nn.functional as F
 from minilm import _core, nn
 from minilm.models.base import LanguageModel
 from minilm.models.cache import DynamicCache
@@ -246,7 +245,7 @@ class CausalLM(LanguageModel):
             output_hidden_states,
         )
         # Not computed before somebody reads it: with labels, head and loss are one.
-        logits = F.linear(output.last_hidden_state, self.lm_head.weight)
+        logits = self.lm_head(output.last_hidden_state)
         return CausalLMOutput(
             loss=None if labels is None else causal_lm_loss(logits, labels),
             logits=logits,
@@ -299,6 +298,7 @@ class CausalLM(LanguageModel):
             type(self).forward is CausalLM.forward
             and all(type(module) in self.parts for module in self.base_model.modules())
             and type(self.lm_head) is nn.Linear
+            and not any(module.has_hooks for module in self.modules())
         )
 
     def _read_prompt(

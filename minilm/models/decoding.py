@@ -153,6 +153,7 @@ def has_plain_parts(model: RNNModel) -> bool:
         and type(rnn) in CELLS
         and type(fc) is nn.Linear
         and type(model.drop) is nn.Dropout
+        and not any(module.has_hooks for module in model.modules())
         and not rnn.bidirectional
         and getattr(rnn, "nonlinearity", "tanh") == "tanh"
         and rnn.input_size == embedding.weight.shape[1]

@@ -28,6 +28,7 @@ from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
 from minilm.nn import init
 from minilm.nn.dot_product import attention
+from minilm.nn.work import attention_multiply_adds
 from minilm.tensor import Tensor
 from minilm.utils.checkpoint import checkpoint
 
@@ -80,6 +81,10 @@ class DistilBertSelfAttention(nn.Module):
             need_weights=output_attentions,
         )
         return self.out_lin(merge_heads(mixed)), weights
+
+    def multiply_adds(self, output: Any) -> int:
+        """Return the work of attention itself; see :mod:`minilm.nn.work`."""
+        return attention_multiply_adds(output)
 
 
 class FFN(nn.Module):

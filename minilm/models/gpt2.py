@@ -22,6 +22,7 @@ from minilm.models.inputs import ACTIVATIONS
 from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
 from minilm.nn.dot_product import attention, packed_attention
+from minilm.nn.work import attention_multiply_adds
 from minilm.tensor import Tensor
 
 
@@ -62,6 +63,10 @@ class GPT2Attention(nn.Module):
             mixed = mixed.transpose(1, 2)
         mixed = mixed.reshape(batch, time, width)
         return self.resid_dropout(self.c_proj(mixed)), weights
+
+    def multiply_adds(self, output: Any) -> int:
+        """Return the work of attention itself; see :mod:`minilm.nn.work`."""
+        return attention_multiply_adds(output, causal=True)
 
 
 class GPT2MLP(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from minilm.models.pretrained import PretrainedModel
 from minilm.models.start import start_normally
 from minilm.nn.dot_product import attention
 from minilm.nn.rotary import apply_rotary, rotary_angles
+from minilm.nn.work import attention_multiply_adds
 from minilm.tensor import Tensor
 
 
@@ -60,6 +61,10 @@ class LlamaAttention(nn.Module):
             need_weights=context.weights,
         )
         return self.o_proj(merge_heads(mixed)), weights
+
+    def multiply_adds(self, output: Any) -> int:
+        """Return the work of attention itself; see :mod:`minilm.nn.work`."""
+        return attention_multiply_adds(output, causal=True)
 
 
 class LlamaMLP(nn.Module):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 from minilm import nn
 from minilm.models.pretrained_config import PretrainedConfig
+
+if TYPE_CHECKING:
+    from minilm.models.summary import Summary
 
 
 class PretrainedModel(nn.Module):
@@ -150,6 +153,14 @@ class PretrainedModel(nn.Module):
         from minilm.models.resizing import resize_token_embeddings
 
         return resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of, mean_resizing)
+
+    def summary(
+        self, batch_size: int = 1, time: int | None = None, depth: int | None = None
+    ) -> Summary:
+        """Say what the model is made of; see :func:`minilm.models.summary`."""
+        from minilm.models.summary import summary
+
+        return summary(self, batch_size, time, depth)
 
     def num_parameters(self) -> int:
         """Return how many numbers the model learns; what is shared counts once."""

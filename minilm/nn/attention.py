@@ -12,6 +12,7 @@ from minilm.nn.dot_product import masked_attention
 from minilm.nn.linear import Linear
 from minilm.nn.module import Module
 from minilm.nn.parameter import Parameter
+from minilm.nn.work import attention_multiply_adds, matrix_multiply_adds
 from minilm.rules.rule import Array
 from minilm.tensor import Tensor, TensorLike, as_tensor
 
@@ -205,6 +206,11 @@ class MultiheadAttention(Module):
             cut = projected.reshape(batch, time, self.num_heads, self.head_dim)
             heads.append(cut.transpose(1, 2))
         return heads
+
+    def multiply_adds(self, output: Any) -> int:
+        """Return the work of projections and attention; see :mod:`minilm.nn.work`."""
+        attending = attention_multiply_adds(output, batch_first=self.batch_first)
+        return matrix_multiply_adds(self, output) + attending
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minilm.grad_mode import no_grad
@@ -55,6 +57,10 @@ class Embedding(Module):
     def forward(self, input: TensorLike) -> Tensor:  # noqa: A002
         """Map ids ``(...)`` to vectors ``(..., embedding_dim)``; see `functional.embedding`."""
         return functional.embedding(input, self.weight, self.padding_idx)
+
+    def multiply_adds(self, output: Any) -> int:
+        """Return 0: a lookup multiplies nothing."""
+        return 0
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the parentheses."""

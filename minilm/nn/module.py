@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from minilm.grad_mode import no_grad
 from minilm.methods.conversion import parse_to
+from minilm.nn.hooks import ForwardHooks
 from minilm.nn.parameter import Parameter
 from minilm.tensor import Tensor, TensorLike, as_tensor
 
@@ -25,7 +26,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(ForwardHooks):
     """Base class of layers and models.
 
     A subclass calls ``super().__init__()``, assigns its parts to attributes, and defines
@@ -69,8 +70,9 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run `forward`."""
-        return self.forward(*args, **kwargs)
+        """Run `forward`, then the hooks."""
+        output = self.forward(*args, **kwargs)
+        return output if not self._forward_hooks else self._after_forward(args, output)
 
     # --- attributes ---
 
