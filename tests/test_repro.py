@@ -34,7 +34,9 @@ def test_pairs_of_all_names(data_dir):
     assert round(pair_loss(ids, 128), 4) == 2.4540
 
 
-@pytest.mark.parametrize(("name", "share"), [("names", 0.05), ("shakespeare", 0.005)])
+@pytest.mark.parametrize(
+    ("name", "share"), [("names", 0.05), ("shakespeare", 0.005), ("nanogpt", 0.01)]
+)
 def test_experiments_run(data_dir, name, share):
     experiment = EXPERIMENTS[name]
     outcomes = experiment.run(data_dir / experiment.data, share, quiet)
