@@ -8,7 +8,13 @@ from safetensors.numpy import load_file, save_file
 
 import minilm
 from minilm.data.tokenizer import train_char_tokenizer
-from minilm.models import RNNModel, from_pretrained, load_tokenizer
+from minilm.models import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    RNNModel,
+    from_pretrained,
+    load_tokenizer,
+)
 from minilm.models.folder import FolderError, read_config
 
 
@@ -164,3 +170,18 @@ def test_what_json_cannot_hold_becomes_null(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text("utf-8"))["training"] == {
         "perplexity": None
     }
+
+
+@pytest.mark.parametrize(("multiple", "loads"), [(8, False), (64, True), (128, True), (256, False)])
+def test_a_vocabulary_may_be_rounded_up(tmp_path, multiple, loads):
+    """As many models have it, since some machines like round numbers."""
+    tokenizer = train_char_tokenizer("abcd ")
+    config = GPT2Config(vocab_size=6, n_positions=4, n_embd=4, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config)
+    model.resize_token_embeddings(pad_to_multiple_of=multiple)
+    model.save_pretrained(tmp_path, tokenizer)
+    if loads:
+        assert load_tokenizer(tmp_path).encode("dab").ids == tokenizer.encode("dab").ids
+    else:
+        with pytest.raises(FolderError, match=f"has 6 tokens, but vocab_size .* is {multiple}"):
+            load_tokenizer(tmp_path)

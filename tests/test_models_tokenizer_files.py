@@ -57,11 +57,12 @@ def test_tokenizer_json_is_taken_before_the_others(tmp_path):
 
 def test_tokens_that_were_added_count(tmp_path):
     size = len(byte_pairs(tmp_path))
-    folder = with_model(byte_pair_folder(tmp_path / "gpt2"), size + 1)
-    with pytest.raises(FolderError, match=rf"has {size} tokens, but vocab_size .* is {size + 1}"):
+    folder = with_model(byte_pair_folder(tmp_path / "gpt2"), size + 2)
+    with pytest.raises(FolderError, match=rf"has {size} tokens, but vocab_size .* is {size + 2}"):
         load_tokenizer(folder)
-    (folder / "added_tokens.json").write_text(json.dumps({"<new>": size}), encoding="utf-8")
-    assert load_tokenizer(folder).token_to_id("<new>") == size
+    added = {"<new>": size, "<newer>": size + 1}
+    (folder / "added_tokens.json").write_text(json.dumps(added), encoding="utf-8")
+    assert load_tokenizer(folder).token_to_id("<newer>") == size + 1
 
 
 @pytest.mark.parametrize(

@@ -262,17 +262,23 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     ------
     FolderError
         If there is none, a file is damaged, or it knows another number of tokens than the model
-        beside it.
+        beside it. A model may have some rows more, up to a multiple of 64, as
+        ``resize_token_embeddings(pad_to_multiple_of=...)`` makes them.
     """
     path = Path(folder)
     tokenizer, _ = read_folder(path)
     expected, known = read_config(path).get("vocab_size"), tokenizer.get_vocab_size()
-    if known != expected:
+    if known != expected and not _is_padded(known, expected):
         raise FolderError(
             f"{path}: the tokenizer has {known} tokens, but vocab_size in {CONFIG} is {expected}: "
             "is it another model's tokenizer?"
         )
     return tokenizer
+
+
+def _is_padded(known: int, expected: Any) -> bool:
+    """Tell whether a vocabulary was rounded up to a multiple of 64 or 128, as is usual."""
+    return isinstance(expected, int) and expected % 64 == 0 and 0 < expected - known < 128
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
