@@ -67,3 +67,9 @@ def test_a_text_that_is_too_short(trained, training):
     done = minilm("memorisation", trained, "--train", training, "--text", "-", stdin="cat")
     assert done.returncode == 1
     assert done.stderr.startswith("minilm memorisation: generated: expected ids")
+
+
+def test_a_model_in_int8_is_looked_into_as_well(trained, training):
+    done = minilm("memorisation", trained, "--train", training, "-m", 100, "--int8", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["generated"]["tokens"] == 100

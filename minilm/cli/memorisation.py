@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from minilm.cli.arguments import add_sampling, positive_int, print_json, whole
+from minilm.cli.arguments import add_int8, add_sampling, positive_int, print_json, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--max-tokens", type=positive_int, default=2000, metavar="N", help="tokens to write")
     add("-n", "--ngram", type=positive_int, default=8, metavar="N", help="tokens in an n-gram")
     add_sampling(parser)
+    add_int8(parser)
     add("--seed", type=whole, default=0, metavar="N", help="the same seed writes the same text")
 
 
@@ -71,7 +72,7 @@ def _written(args: argparse.Namespace, tokenizer: Any) -> np.ndarray:
     start = start_ids(tokenizer)
     unknown = tokenizer.token_to_id(UNKNOWN)
     ids: np.ndarray = generate(
-        from_pretrained(args.folder),
+        from_pretrained(args.folder, load_in_8bit=args.int8),
         start,
         args.max_tokens,
         temperature=args.temp,
