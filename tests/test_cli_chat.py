@@ -9,6 +9,7 @@ import time
 
 import pytest
 from cli_helpers import COMMAND, TEXT, environment, minilm, save_transformer
+from hub_server import hub
 
 import minilm as lm
 from minilm.cli.chat import converse
@@ -228,6 +229,19 @@ def test_int8(tmp_path):
     options = {"max_tokens": 8, "seed": 3, "do_sample": True, "temperature": 0.8}
     talk = Conversation(from_pretrained(folder, load_in_8bit=True), tokenizer, **options)
     assert done.stdout == ask(talk, "on the") + "\n"
+
+
+def test_a_name_of_the_hub(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    folder = transformer(tmp_path / "served")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    options = ["--seed", 3, "-m", 8]
+    with hub("user/talker", folder) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        done = minilm("chat", "user/talker", *options, stdin="on the\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == minilm("chat", folder, *options, stdin="on the\n").stdout
 
 
 def test_without_a_template_it_says_what_to_do(tmp_path):

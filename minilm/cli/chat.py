@@ -20,7 +20,7 @@ PROMPT = "> "
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     add = parser.add_argument
-    add("folder", metavar="DIR", help="a model's folder, whose tokenizer has a chat template")
+    add("folder", metavar="DIR", help="a model's folder, or its name on the hub")
     add("--system", metavar="TEXT", help="what the model is told before anything else")
     add(
         "--temp",
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command: read messages, a line each, and print answers as they are written."""
     from minilm.cli.conversation import Conversation
-    from minilm.models import from_pretrained
+    from minilm.models import AutoModelForCausalLM
     from minilm.random import default_generator
     from minilm.tokenization import AutoTokenizer
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.folder} -i` writes with it"
         )
     conversation = Conversation(
-        from_pretrained(args.folder, load_in_8bit=args.int8),
+        AutoModelForCausalLM.from_pretrained(args.folder, load_in_8bit=args.int8),
         tokenizer,
         args.system,
         max_tokens=args.max_tokens,
