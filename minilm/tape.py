@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from minilm.rules.rule import Array, Backward, Rule
+from minilm.rules.sums import add_to
 
 if TYPE_CHECKING:
     from minilm.tensor import Tensor
@@ -239,9 +240,9 @@ class GradSums:
         if present is None:
             self.arrays[index], self._ours[index] = grad, owned
         elif self._ours[index]:
-            present += grad
+            add_to(present, grad)
         elif owned and grad.dtype == present.dtype:
-            grad += present
+            add_to(grad, present)
             self.arrays[index], self._ours[index] = grad, True
         else:
             self.arrays[index], self._ours[index] = present + grad, True

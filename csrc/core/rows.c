@@ -52,6 +52,23 @@ void ml_scale(size_t n, ml_real factor, const ml_real *x, int accumulate, ml_rea
     ml_parallel_ranges(n, ML_GRAIN, scale_range, &job);
 }
 
+typedef struct sum_job {
+    const ml_real *a, *b;
+    ml_real *y;
+} sum_job;
+
+static void add_range(void *ctx, size_t begin, size_t end)
+{
+    const sum_job *job = ctx;
+    for (size_t i = begin; i < end; i++)
+        job->y[i] = job->a[i] + job->b[i];
+}
+
+void ml_add(size_t n, const ml_real *a, const ml_real *b, ml_real *y)
+{
+    ml_parallel_ranges(n, ML_GRAIN, add_range, &(sum_job){a, b, y});
+}
+
 typedef struct id_job {
     size_t n, width;
     const int64_t *id;

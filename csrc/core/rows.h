@@ -22,6 +22,9 @@ void ml_column_sums(size_t rows, size_t columns, size_t ld, const ml_real *x, in
 // y[i] = factor x[i], or +=
 void ml_scale(size_t n, ml_real factor, const ml_real *x, int accumulate, ml_real *y);
 
+// y[i] = a[i] + b[i]; y may be a or b
+void ml_add(size_t n, const ml_real *a, const ml_real *b, ml_real *y);
+
 // rows[i] = table[id[i]]                                      rows (n, width)
 void ml_gather_rows(size_t n, size_t width, const int64_t *id, const ml_real *table, ml_real *rows);
 

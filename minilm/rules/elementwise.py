@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilm.rules.rule import Array, Backward, Operand, describe, fit_to, promote, rule, to_float
+from minilm.rules.sums import new_sum
 
 
 def _pair(name: str, a: Operand, b: Operand) -> tuple[Any, Any]:
@@ -40,9 +41,7 @@ def _sum(p: Operand, q: Operand) -> Array:
     """Add, into memory that is used again where the sum is large, as residual streams are."""
     arrays = isinstance(p, np.ndarray) and isinstance(q, np.ndarray)
     if arrays and p.dtype == q.dtype == np.float32 and max(p.ndim, q.ndim) > 0:
-        from minilm import _core  # here, since `import minilm` does not load the core
-
-        return np.add(p, q, out=_core.empty(np.broadcast(p, q).shape))
+        return new_sum(p, q)
     total: Array = p + q
     return total
 
