@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reference import stored
 from reference.case import run_twin
-from reference.cases import CASES
+from reference.cases import CASES, RECURRENT as KINDS
 from reference.check import assert_close
 from reference.modules import run_modules
 from reference.native import as_float32, forward, make_layer, run_native
@@ -20,7 +20,7 @@ from minilm import _core
 
 FORWARD, GRADIENT = 1e-5, 1e-4  # relative to the largest value
 TYPICAL = [case for case in CASES if case.name.endswith("-17") and case.params]
-RECURRENT = [case for case in TYPICAL if case.kind in ("rnn", "lstm", "gru")]
+RECURRENT = [case for case in TYPICAL if case.kind in KINDS]
 
 TESTS = Path(__file__).parent
 

@@ -148,12 +148,14 @@ static void add_biases(const ml_cell *cell, const ml_call *call, const ml_sizes 
     memset(bias, 0, cell->saved * H * sizeof *bias);
     if (!c->bias)
         return;
-    const ml_real *b_ih = ml_param_at(call, place, ML_B_IH),
-                  *b_hh = ml_param_at(call, place, ML_B_HH);
+    const ml_real *b_ih = ml_param_at(call, place, ML_B_IH);
     for (size_t r = 0; r < cell->runs; r++) {
         const ml_gate_run run = cell->input_run[r];
         memcpy(bias + run.column * H, b_ih + run.row * H, run.count * H * sizeof *bias);
     }
+    if (cell->elementwise)
+        return;
+    const ml_real *b_hh = ml_param_at(call, place, ML_B_HH);
     for (size_t i = 0; i < cell->gates * H; i++)
         bias[cell->hidden_column * H + i] += b_hh[i];
 }

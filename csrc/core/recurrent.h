@@ -1,5 +1,5 @@
 // The engine of the recurrent layers: layers, directions, time and dropout are the same for all of
-// them; rnn.c, lstm.c and gru.c say what a cell does.
+// them; rnn.c, lstm.c, gru.c and min_rnn.c say what a cell does.
 #ifndef ML_RECURRENT_H
 #define ML_RECURRENT_H
 
@@ -24,9 +24,10 @@ typedef void (*ml_cell_backward_fn)(const ml_cell_backward *step);
 
 // What a layer's `family` points to.
 typedef struct ml_cell {
-    size_t gates; // G: W_ih is (G H, E), W_hh (G H, H)
-    size_t saved; // S: columns of H numbers that a step keeps for backward
-    int has_c;    // a cell state beside h
+    size_t gates;    // G: W_ih is (G H, E), W_hh (G H, H)
+    size_t saved;    // S: columns of H numbers that a step keeps for backward
+    int has_c;       // a cell state beside h
+    int elementwise; // no W_hh, no b_hh: the state before enters unit by unit
     size_t runs;
     ml_gate_run input_run[2]; // the G columns that W_ih x goes to
     size_t hidden_column;     // the G columns from here on belong to W_hh, in its order
@@ -41,17 +42,19 @@ const ml_array *ml_starts_of(const ml_call *call);
 // The functions of a table entry.
 int ml_recurrent_check(const void *config, ml_error *err);
 size_t ml_recurrent_param_count(const void *config);
+size_t ml_elementwise_param_count(const void *config);
 void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t index,
                            ml_param_spec *param);
 int ml_recurrent_prepare(ml_call *call, ml_error *err);
 int ml_recurrent_forward(ml_call *call, ml_error *err);
 int ml_recurrent_backward(ml_call *call, ml_error *err);
 
-#define ML_RECURRENT_FUNCTIONS                                                                     \
-    .config_size = sizeof(ml_recurrent_config), .check = ml_recurrent_check,                       \
-    .param_count = ml_recurrent_param_count, .describe = ml_recurrent_describe,                    \
-    .prepare = ml_recurrent_prepare, .forward = ml_recurrent_forward,                              \
-    .backward = ml_recurrent_backward
+#define ML_CELL_FUNCTIONS(count)                                                                   \
+    .config_size = sizeof(ml_recurrent_config), .check = ml_recurrent_check, .param_count = count, \
+    .describe = ml_recurrent_describe, .prepare = ml_recurrent_prepare,                            \
+    .forward = ml_recurrent_forward, .backward = ml_recurrent_backward
+#define ML_RECURRENT_FUNCTIONS ML_CELL_FUNCTIONS(ml_recurrent_param_count)
+#define ML_ELEMENTWISE_FUNCTIONS ML_CELL_FUNCTIONS(ml_elementwise_param_count)
 
 #define ML_RECURRENT_FIELDS                                                                        \
     ML_REQUIRED(ML_FIELD_SIZE, ml_recurrent_config, input_size),                                   \

@@ -43,7 +43,7 @@ static void bias_gradients(const ml_cell *cell, const ml_call *call, const ml_sc
         ml_column_sums(scan->T * scan->B, (S - G) * H, S * H, scan->dgates + G * H, 0,
                        sums + G * H);
     int add;
-    ml_real *grad = ml_grad_at(call, place, ML_B_HH, &add);
+    ml_real *grad = cell->elementwise ? NULL : ml_grad_at(call, place, ML_B_HH, &add);
     if (grad != NULL)
         ml_scale(G * H, 1, sums + cell->hidden_column * H, add, grad);
     grad = ml_grad_at(call, place, ML_B_IH, &add);
@@ -59,7 +59,7 @@ static int weight_gradients(const ml_cell *cell, const ml_call *call, const ml_s
 {
     const size_t H = scan->H, S = cell->saved;
     int code = ML_OK, add;
-    ml_real *grad = ml_grad_at(call, place, ML_W_HH, &add);
+    ml_real *grad = cell->elementwise ? NULL : ml_grad_at(call, place, ML_W_HH, &add);
     if (grad != NULL)
         code = ml_gemm(ML_TRANS, ML_NO_TRANS, cell->gates * H, H, scan->T * scan->B,
                        scan->dgates + cell->hidden_column * H, S * H, scan->memory.h.before, H, add,
@@ -91,6 +91,7 @@ static int input_gradient(const ml_cell *cell, const ml_call *call, const ml_sca
 }
 
 // dh_0 = dgates of the first step W_hh + what skipped it;  dc_0 = carry
+// Where the cell is elementwise, all of dh_0 skips the product that is not there.
 static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *scan, size_t place,
                            ml_error *err)
 {
@@ -100,10 +101,11 @@ static int state_gradients(const ml_cell *cell, ml_call *call, const ml_scan *sc
     int code = ML_OK;
     if (call->grad_input[1].data != NULL) {
         ml_real *dh = (ml_real *)call->grad_input[1].data + place * size;
-        code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H, scan->w_hh,
-                       H, 0, dh, H, err);
+        if (!cell->elementwise)
+            code = ml_gemm(ML_NO_TRANS, ML_NO_TRANS, B, H, cell->gates * H, dgates, S * H,
+                           scan->w_hh, H, 0, dh, H, err);
         if (!cell->has_c)
-            ml_scale(size, 1, scan->carry, 1, dh);
+            ml_scale(size, 1, scan->carry, !cell->elementwise, dh);
         ml_clear_started(scan, dh);
     }
     if (cell->has_c && call->grad_input[2].data != NULL) {

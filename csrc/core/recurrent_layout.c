@@ -25,12 +25,31 @@ ml_sizes ml_sizes_of(const ml_call *call)
 
 size_t ml_input_width(const ml_sizes *n, size_t layer) { return layer == 0 ? n->E : n->D * n->H; }
 
-static size_t params_each(const ml_recurrent_config *c) { return c->bias ? 4 : 2; }
-
-size_t ml_recurrent_param_count(const void *config)
+// Of one place: weights and biases, of the input and, unless the cell is elementwise, of the state.
+static size_t params_each(const ml_recurrent_config *c, int elementwise)
 {
-    const ml_recurrent_config *c = config;
-    return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c);
+    return (c->bias ? 2u : 1u) * (elementwise ? 1u : 2u);
+}
+
+static size_t param_count(const ml_recurrent_config *c, int elementwise)
+{
+    return c->num_layers * (c->bidirectional ? 2 : 1) * params_each(c, elementwise);
+}
+
+size_t ml_recurrent_param_count(const void *config) { return param_count(config, 0); }
+
+size_t ml_elementwise_param_count(const void *config) { return param_count(config, 1); }
+
+// Of the parameters that a place of this cell has, the one of that kind comes here.
+static size_t kind_index(const ml_cell *cell, int kind)
+{
+    return cell->elementwise ? (kind == ML_B_IH ? 1 : 0) : (size_t)kind;
+}
+
+static size_t param_index(const ml_call *call, size_t place, int kind)
+{
+    const ml_cell *cell = call->layer->family;
+    return place * params_each(call->config, cell->elementwise) + kind_index(cell, kind);
 }
 
 void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t index,
@@ -39,7 +58,10 @@ void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t ind
     const ml_cell *cell = layer->family;
     const ml_recurrent_config *c = config;
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    size_t kind = index % params_each(c), place = index / params_each(c);
+    const size_t each = params_each(c, cell->elementwise), place = index / each;
+    int kind = ML_W_IH;
+    while (kind_index(cell, kind) != index % each)
+        kind++;
     size_t directions = c->bidirectional ? 2 : 1, level = place / directions;
     size_t width = level == 0 ? c->input_size : directions * c->hidden_size;
     *param =
@@ -51,12 +73,12 @@ void ml_recurrent_describe(const ml_layer *layer, const void *config, size_t ind
 
 const ml_real *ml_param_at(const ml_call *call, size_t place, int kind)
 {
-    return call->param[place * params_each(call->config) + (size_t)kind].data;
+    return call->param[param_index(call, place, kind)].data;
 }
 
 ml_real *ml_grad_at(const ml_call *call, size_t place, int kind, int *add)
 {
-    size_t index = place * params_each(call->config) + (size_t)kind;
+    const size_t index = param_index(call, place, kind);
     *add = call->accumulate[index];
     return call->grad_param[index].data;
 }
@@ -203,7 +225,7 @@ ml_scan ml_make_scan(const ml_cell *cell, const ml_call *call, const ml_sizes *n
         .ids = place < n->D ? s->ids : NULL,
         .table = s->table,
         .starts = s->starts,
-        .w_hh = ml_param_at(call, place, ML_W_HH),
+        .w_hh = cell->elementwise ? NULL : ml_param_at(call, place, ML_W_HH),
         .bias = s->bias,
         .packed = s->packed,
         .from_zero = call->input[1].data == NULL,

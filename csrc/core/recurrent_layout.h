@@ -22,7 +22,8 @@ size_t ml_input_width(const ml_sizes *n, size_t layer);
 
 // ---- parameters -------------------------------------------------------------------------------
 
-// A place is one direction of one layer: layer * D + direction. Each has these parameters.
+// A place is one direction of one layer: layer * D + direction. Each has these parameters; where
+// the cell is elementwise, only those of the input.
 enum { ML_W_IH, ML_W_HH, ML_B_IH, ML_B_HH };
 
 const ml_real *ml_param_at(const ml_call *call, size_t place, int kind);
@@ -100,7 +101,7 @@ typedef struct ml_scan {
     const int64_t *ids;    // (T, B), or NULL where x lies in memory.gates
     const ml_real *table;  // (V, S, H): x of each id
     const int64_t *starts; // (T, B): not 0 where the state before a step is 0; or NULL
-    const ml_real *w_hh;   // (G H, H)
+    const ml_real *w_hh;   // (G H, H), or NULL
     const ml_real *bias;   // (S, H): b_ih and b_hh where they are added to the same column
     ml_real *packed;       // workspace: w_hh in panels
     int from_zero;         // the initial state is 0

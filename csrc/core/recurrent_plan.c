@@ -13,6 +13,7 @@
 #define MEETING 0.7         // microseconds at a barrier
 #define STARTING 5.0        // microseconds until other threads have begun, and are waited for
 #define CACHE_SHARE 0.75    // of a core's own cache, for weights
+#define BY_ELEMENT 1.5e3    // numbers a microsecond that pass through a cell without a product
 
 // A thread's time for a step, with `share` of the arithmetic, of which tiles have `height` rows, and
 // `bytes` of weights: those stay in its cache from step to step, or are read again while it computes,
@@ -49,4 +50,20 @@ ml_plan ml_plan_scan(size_t steps, size_t rows, size_t panels, double work, doub
             best = (ml_plan){ML_PLAN_BY_UNITS, used, blocks, time};
     }
     return best;
+}
+
+ml_plan ml_plan_elementwise(size_t steps, size_t rows, size_t panels, double numbers,
+                            size_t threads)
+{
+    const double alone = (double)steps * numbers / BY_ELEMENT;
+    const ml_plan one = {ML_PLAN_ALONE, 1, ml_ceil_div(rows, ML_TILE_ROWS), alone};
+    if (threads < 2 || rows * panels < 2)
+        return one;
+    // Blocks in equal numbers for all threads, where there are sequences enough.
+    const size_t used = ml_smaller(threads, rows), each = ml_ceil_div(rows, used);
+    const size_t blocks = used * ml_ceil_div(each, ML_TILE_ROWS);
+    const size_t items = panels * blocks, team = ml_smaller(threads, items);
+    const double share = (double)ml_ceil_div(items, team) / (double)items;
+    const ml_plan apart = {ML_PLAN_APART, team, blocks, STARTING + alone * share};
+    return apart.time < one.time ? apart : one;
 }

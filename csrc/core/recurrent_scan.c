@@ -6,6 +6,9 @@
 // (units) and row blocks. Threads share it by rows or by units, as recurrent_plan.c finds best: a
 // thread takes the same part at every step, so that its slice of W_hh stays in its own cache. No
 // number is summed across the grid: the bits are the same for any plan and number of threads.
+//
+// An elementwise cell has no W_hh: its items need no tile, are as wide as is handy, and each walks
+// through all of time without waiting for another.
 #include <string.h>
 
 #include "packed.h"
@@ -13,6 +16,7 @@
 #include "pool.h"
 #include "recurrent_layout.h"
 #include "recurrent_plan.h"
+#include "sizes.h"
 
 typedef struct grid {
     const ml_scan *scan;
@@ -29,14 +33,22 @@ static size_t time_of(const ml_scan *scan, size_t step)
     return scan->memory.reverse ? scan->T - 1 - step : step;
 }
 
+// Units in pieces of whole cache lines; no weights.
+static ml_packed_shape unpacked_shape(size_t H)
+{
+    enum { UNITS = 16 * ML_LINE };
+    return (ml_packed_shape){
+        .units = H, .unit_width = UNITS, .panels = ml_ceil_div(H, UNITS), .panel_size = 0};
+}
+
 // forward: the columns are the units of all gates; backward: the units of h, summed over gates
 static ml_packed_shape forward_shape(const ml_cell *cell, size_t H)
 {
-    return ml_packed_plan(cell->gates, H, H);
+    return cell->elementwise ? unpacked_shape(H) : ml_packed_plan(cell->gates, H, H);
 }
 static ml_packed_shape backward_shape(const ml_cell *cell, size_t H)
 {
-    return ml_packed_plan(1, H, cell->gates * H);
+    return cell->elementwise ? unpacked_shape(H) : ml_packed_plan(1, H, cell->gates * H);
 }
 
 size_t ml_scan_packed_size(const ml_cell *cell, size_t H)
@@ -141,13 +153,14 @@ static void pass_on(const ml_scan *s, const item *it, const ml_states *states, s
     }
 }
 
-// What comes back from a step at t to the states before it.
+// What comes back from a step at t to the states before it; dh NULL: only the carry.
 static void hold_back(const ml_scan *s, const item *it, size_t t, ml_real *dh, size_t dh_row)
 {
     ml_real *carry = s->carry + it->row * s->H + it->unit;
     for (size_t i = 0; i < it->rows; i++)
         if (starts(s, t, it->row + i)) {
-            memset(dh + i * dh_row, 0, it->units * sizeof *dh);
+            if (dh != NULL)
+                memset(dh + i * dh_row, 0, it->units * sizeof *dh);
             memset(carry + i * s->H, 0, it->units * sizeof *carry);
         }
 }
@@ -161,13 +174,29 @@ void ml_clear_started(const ml_scan *scan, ml_real *rows)
 
 // ---- forward ----------------------------------------------------------------------------------
 
+// The tile of a step: h_{t-1} W_hh^T.
+static void forward_product(const grid *g, const item *it, const ml_cell_forward *cell, size_t step,
+                            ml_real *tile)
+{
+    const ml_scan *s = g->scan;
+    const size_t H = s->H, S = s->cell->saved;
+    prefetch(it, cell->gates, S * H, S, H);
+    prefetch(it, cell->h, H, 1, 0);
+    prefetch(it, cell->y, cell->y_row, 1, 0);
+    prefetch(it, cell->c_prev, H, 1, 0);
+    prefetch(it, cell->c, H, 1, 0);
+    if (step == 0 && s->from_zero)
+        memset(tile, 0, it->rows * cell->tile_row * sizeof *tile);
+    else
+        multiply(g, it, s->memory.h.before + time_of(s, step) * s->B * H, H, tile);
+}
+
 static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
 {
     const item place = item_at(g, panel, block), *it = &place;
     const ml_scan *s = g->scan;
     const size_t B = s->B, H = s->H, S = s->cell->saved, t = time_of(s, step);
     ml_real tile[ML_TILE_SIZE];
-    const size_t tile_row = g->shape.gates * g->shape.unit_width;
 
     ml_cell_forward cell = {
         .rows = it->rows,
@@ -175,7 +204,7 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
         .hidden = H,
         .tile = tile,
         .tile_units = g->shape.unit_width,
-        .tile_row = tile_row,
+        .tile_row = g->shape.gates * g->shape.unit_width,
         .q_bias = s->bias + (S - 1) * H + it->unit,
         .gates = s->memory.gates + (t * B + it->row) * S * H + it->unit,
         .h_prev = state_at(s->memory.h.before, s, it, t),
@@ -185,15 +214,8 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
         .y = row_of(&s->y, t, it),
         .y_row = s->y.batch,
     };
-    prefetch(it, cell.gates, S * H, S, H);
-    prefetch(it, cell.h, H, 1, 0);
-    prefetch(it, cell.y, cell.y_row, 1, 0);
-    prefetch(it, cell.c_prev, H, 1, 0);
-    prefetch(it, cell.c, H, 1, 0);
-    if (step == 0 && s->from_zero)
-        memset(tile, 0, it->rows * tile_row * sizeof *tile);
-    else
-        multiply(g, it, s->memory.h.before + t * B * H, H, tile);
+    if (!s->cell->elementwise)
+        forward_product(g, it, &cell, step, tile);
     for (size_t i = 0; i < it->rows; i++)
         cell.x[i] = s->ids == NULL
                         ? cell.gates + i * S * H
@@ -206,6 +228,31 @@ static void forward_item(const grid *g, size_t panel, size_t block, size_t step)
 }
 
 // ---- backward ---------------------------------------------------------------------------------
+
+// The tile of a step: dgates_{t+1} W_hh, what comes back through the product of the step after.
+static void backward_product(const grid *g, const item *it, ml_cell_backward *cell, size_t step,
+                             ml_real *tile)
+{
+    const ml_scan *s = g->scan;
+    const size_t B = s->B, H = s->H, S = s->cell->saved;
+    const ml_real *next = s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
+    multiply(g, it, next, S * H, tile);
+    cell->dh_next = tile;
+    cell->dh_next_row = g->shape.unit_width;
+}
+
+// Brings nearer what a step back will read and write.
+static void prefetch_backward(const ml_scan *s, const item *it, const ml_cell_backward *cell)
+{
+    const size_t H = s->H, S = s->cell->saved;
+    prefetch(it, cell->gates, S * H, S, H);
+    prefetch(it, cell->dgates, S * H, S, H);
+    prefetch(it, cell->dy, cell->dy_row, 1, 0);
+    prefetch(it, cell->h_prev, H, 1, 0);
+    prefetch(it, cell->carry, H, 1, 0);
+    prefetch(it, cell->c, H, 1, 0);
+    prefetch(it, cell->c_prev, H, 1, 0);
+}
 
 static void backward_item(const grid *g, size_t panel, size_t block, size_t step)
 {
@@ -229,22 +276,14 @@ static void backward_item(const grid *g, size_t panel, size_t block, size_t step
         .carry = s->carry + state,
         .dgates = s->dgates + gates,
     };
-    prefetch(it, cell.gates, S * H, S, H);
-    prefetch(it, cell.dgates, S * H, S, H);
-    prefetch(it, cell.dy, cell.dy_row, 1, 0);
-    prefetch(it, cell.h_prev, H, 1, 0);
-    prefetch(it, cell.carry, H, 1, 0);
-    prefetch(it, cell.c, H, 1, 0);
-    prefetch(it, cell.c_prev, H, 1, 0);
+    const int elementwise = s->cell->elementwise;
+    if (!elementwise)
+        prefetch_backward(s, it, &cell);
     if (step + 1 < s->T) {
-        // dh_t = dgates_{t+1} W_hh
-        const ml_real *next =
-            s->dgates + time_of(s, step + 1) * B * S * H + s->cell->hidden_column * H;
-        multiply(g, it, next, S * H, tile);
+        if (!elementwise)
+            backward_product(g, it, &cell, step, tile);
         if (s->starts != NULL)
-            hold_back(s, it, t + 1, tile, g->shape.unit_width);
-        cell.dh_next = tile;
-        cell.dh_next_row = g->shape.unit_width;
+            hold_back(s, it, t + 1, elementwise ? NULL : tile, g->shape.unit_width);
     } else if (s->dh_n != NULL) {
         cell.dh_next = s->dh_n + state;
         cell.dh_next_row = H;
@@ -282,27 +321,40 @@ static void walk(void *ctx, ml_team *team, size_t rank, size_t size)
             step_by_rows(g, rank, size, step); // of its own sequences: it waits for nobody
         } else {
             step_by_units(g, rank, size, step);
-            ml_team_barrier(team);
+            if (g->plan.kind != ML_PLAN_APART)
+                ml_team_barrier(team);
         }
     }
 }
 
-// W_hh: element (k, gate, unit) as ml_pack takes it.
-static void run(const ml_scan *scan, ml_packed_shape shape, int back)
+// Packs W_hh, whose element (k, gate, unit) lies as ml_pack takes it, and plans the walk.
+static ml_plan prepare_products(const ml_scan *scan, const ml_packed_shape *shape, int back)
 {
     const size_t H = scan->H, gates = scan->cell->gates;
+    if (back)
+        ml_pack(shape, scan->w_hh, H, 0, 1, scan->packed);
+    else
+        ml_pack(shape, scan->w_hh, 1, H * H, H, scan->packed);
+    const double work = (double)scan->B * (double)gates * (double)H * (double)H;
+    return ml_plan_scan(scan->T, scan->B, shape->panels, work,
+                        (double)ml_packed_size(shape) * sizeof(ml_real), ml_usable_threads());
+}
+
+static ml_plan plan_elementwise(const ml_scan *scan, const ml_packed_shape *shape)
+{
+    const double numbers = (double)scan->B * (double)scan->cell->saved * (double)scan->H;
+    return ml_plan_elementwise(scan->T, scan->B, shape->panels, numbers, ml_usable_threads());
+}
+
+static void run(const ml_scan *scan, ml_packed_shape shape, int back)
+{
     grid g = {.scan = scan,
               .kernels = ml_kernels_get(),
               .shape = shape,
               .item = back ? backward_item : forward_item,
               .back = back};
-    if (back)
-        ml_pack(&g.shape, scan->w_hh, H, 0, 1, scan->packed);
-    else
-        ml_pack(&g.shape, scan->w_hh, 1, H * H, H, scan->packed);
-    const double work = (double)scan->B * (double)gates * (double)H * (double)H;
-    g.plan = ml_plan_scan(scan->T, scan->B, g.shape.panels, work,
-                          (double)ml_packed_size(&g.shape) * sizeof(ml_real), ml_usable_threads());
+    g.plan = scan->cell->elementwise ? plan_elementwise(scan, &g.shape)
+                                     : prepare_products(scan, &g.shape, back);
     ml_parallel_team(g.plan.threads, walk, &g);
 }
 

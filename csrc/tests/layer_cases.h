@@ -5,7 +5,7 @@
 
 #include "layer_case.h"
 
-// Run as rnn, lstm and gru; what a kind has no place for (c_0) is left out: the inputs are x, h_0,
+// Run as each recurrent kind; what a kind has no place for (c_0) is left out: the inputs are x, h_0,
 // c_0, ids, starts. The axes of x are (time, batch, features), or (batch, time, features) with batch_first.
 static const layer_case recurrent_cases[] = {
     {.name = "all sizes 1",
@@ -289,6 +289,8 @@ static inline void for_each_case(void (*check)(const layer_case *c))
     run_recurrent_cases("rnn", 1, check);
     run_recurrent_cases("lstm", 0, check);
     run_recurrent_cases("gru", 0, check);
+    run_recurrent_cases("mingru", 0, check);
+    run_recurrent_cases("minlstm", 0, check);
     for (size_t i = 0; i < COUNT(other_cases); i++)
         check(&other_cases[i]);
 }

@@ -90,6 +90,35 @@ static void test_no_more_threads_than_parts(void)
     }
 }
 
+// A walk without products, of two gates, in pieces of 256 units.
+static ml_plan elementwise_plan_of(size_t B, size_t H, size_t threads)
+{
+    return ml_plan_elementwise(35, B, ml_ceil_div(H, 256), 2.0 * (double)(B * H), threads);
+}
+
+static void test_every_elementwise_plan_fits_its_work(void)
+{
+    size_t bad = 0;
+    for (size_t H = 1; H <= 2048; H *= 2)
+        for (size_t B = 0; B <= 70; B++)
+            for (size_t threads = 1; threads <= 17; threads++) {
+                const ml_plan plan = elementwise_plan_of(B, H, threads);
+                const size_t items = plan.blocks * ml_ceil_div(H, 256);
+                bad += !fits(&plan, B, threads) || (plan.threads > 1 && plan.threads > items);
+            }
+    CHECK(bad == 0);
+}
+
+static void test_without_products_threads_share_sequences_or_units(void)
+{
+    CHECK(elementwise_plan_of(1, 16, 8).kind == ML_PLAN_ALONE); // not worth a thread
+    CHECK(elementwise_plan_of(64, 512, 1).kind == ML_PLAN_ALONE);
+    const ml_plan sequences = elementwise_plan_of(13, 256, 2), units = elementwise_plan_of(1, 2048, 2);
+    CHECK(sequences.kind == ML_PLAN_APART && sequences.threads == 2);
+    CHECK(sequences.blocks % 2 == 0); // as many for each
+    CHECK(units.kind == ML_PLAN_APART && units.threads == 2 && units.blocks == 1);
+}
+
 int main(void)
 {
     RUN(test_tiny_work_is_done_alone);
@@ -97,5 +126,7 @@ int main(void)
     RUN(test_units_are_shared_where_sequences_are_few_or_weights_large);
     RUN(test_every_plan_fits_its_work);
     RUN(test_no_more_threads_than_parts);
+    RUN(test_every_elementwise_plan_fits_its_work);
+    RUN(test_without_products_threads_share_sequences_or_units);
     return check_report();
 }

@@ -138,6 +138,30 @@ static const char *refusal(const char *kind, const char *name, double value)
     return err.message;
 }
 
+static void test_an_elementwise_layer_has_no_parameters_of_the_state(void)
+{
+    const char *const kinds[] = {"mingru", "minlstm"};
+    for (size_t k = 0; k < 2; k++)
+        for (int bias = 0; bias < 2; bias++) {
+            const ml_layer *layer = find(kinds[k]);
+            settings config;
+            ml_error err;
+            ml_config_init(layer, &config);
+            CHECK(ml_config_set(layer, &config, "input_size", 3, &err) == ML_OK);
+            CHECK(ml_config_set(layer, &config, "hidden_size", 5, &err) == ML_OK);
+            CHECK(ml_config_set(layer, &config, "bidirectional", 1, &err) == ML_OK);
+            CHECK(ml_config_set(layer, &config, "bias", bias, &err) == ML_OK);
+            if (!CHECK(layer->param_count(&config) == (bias ? 4 : 2)))
+                return;
+            ml_param_spec first, last;
+            layer->describe(layer, &config, 0, &first);
+            layer->describe(layer, &config, bias ? 3 : 1, &last);
+            CHECK_STRING(first.name, "weight_ih_l0");
+            CHECK(first.ndim == 2 && first.shape[0] == (2 + k) * 5 && first.shape[1] == 3);
+            CHECK_STRING(last.name, bias ? "bias_ih_l0_reverse" : "weight_ih_l0_reverse");
+        }
+}
+
 static void test_settings_of_the_wrong_type_are_refused(void)
 {
     CHECK_STRING(
@@ -224,8 +248,8 @@ static void test_a_sequence_that_no_memory_could_hold_is_refused(void)
     static ml_real x[1];
     const size_t time = (size_t)1 << 30, batch = (size_t)1 << 29;
     const ml_array sequence = {x, 3, {time, batch, 3}};
-    const char *const kinds[] = {"rnn", "lstm", "gru"};
-    for (size_t i = 0; i < 3; i++)
+    const char *const kinds[] = {"rnn", "lstm", "gru", "mingru", "minlstm"};
+    for (size_t i = 0; i < 5; i++)
         CHECK(strstr(refused_input(kinds[i], sequence, ML_ERR_OVERFLOW), kinds[i]) != NULL);
 }
 
@@ -262,6 +286,7 @@ int main(void)
     RUN(test_every_entry_is_complete);
     RUN(test_an_entry_that_lacks_something_is_noticed);
     RUN(test_parameters_have_names_of_their_own);
+    RUN(test_an_elementwise_layer_has_no_parameters_of_the_state);
     RUN(test_presets);
     RUN(test_settings_come_back);
     RUN(test_settings_of_the_wrong_type_are_refused);

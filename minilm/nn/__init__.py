@@ -22,6 +22,8 @@ from minilm.nn.linear import Linear as Linear
 from minilm.nn.loss import CrossEntropyLoss as CrossEntropyLoss
 from minilm.nn.loss import MSELoss as MSELoss
 from minilm.nn.loss import NLLLoss as NLLLoss
+from minilm.nn.min_rnn import MinGRU as MinGRU
+from minilm.nn.min_rnn import MinLSTM as MinLSTM
 from minilm.nn.module import Module as Module
 from minilm.nn.parameter import Parameter as Parameter
 from minilm.nn.recurrent import GRU as GRU

@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN, LSTM, GRU.
+"""Recurrent layers: RNN, LSTM, GRU; and what min_rnn.py shares with them.
 
 They differ in the cell; layers, directions, time and dropout are the same, and all of it runs in
 one call of the C core.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from minilm.tensor import Tensor, TensorLike
 
 
 class _Recurrent(Module):
-    """What RNN, LSTM and GRU have in common.
+    """What all recurrent layers have in common.
 
     Parameters start as U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)).
     """
@@ -86,7 +87,9 @@ class _Recurrent(Module):
         input: TensorLike,  # noqa: A002
         states: list[Tensor | None],
         starts: TensorLike | None,
+        walk: Callable[..., tuple[Tensor, ...]] | None = None,
     ) -> tuple[Tensor, ...]:
+        """Check the arguments and, by `walk`, compute outputs and last states: by the core."""
         x = self._check_input(input)
         begins = None if starts is None else self._check_starts(starts, x)
         batched = x.dim() == 3
@@ -97,11 +100,16 @@ class _Recurrent(Module):
         for name, state in zip(self._states, states, strict=True):
             if state is not None:
                 self._check_state(name, state, x)
-        outputs = self._call.run(self._operands(x, states, begins), self.training)
+        outputs = (walk or self._walk)(x, states, begins)
         if batched:
             return outputs
         y, *last = outputs
         return y.squeeze(self._batch_axis), *(state.squeeze(1) for state in last)
+
+    def _walk(
+        self, x: Tensor, states: list[Tensor | None], starts: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        return self._call.run(self._operands(x, states, starts), self.training)
 
     def _operands(self, x: Tensor, states: list[Tensor | None], starts: Tensor | None) -> Operands:
         """Collect inputs and parameters; of a lookup, its table and its ids.
@@ -233,14 +241,16 @@ class _WithOneState(_Recurrent):
         TypeError
             If something is not float32, such as ids that were not embedded.
         """
+        output, h_n = self._run(input, [self._one_state(hx)], starts)
+        return output, h_n
+
+    def _one_state(self, hx: TensorLike | None) -> Tensor | None:
         name = type(self).__name__
         if isinstance(hx, (tuple, list)):
             raise TypeError(
                 f"{name}: expected one state h0, got {len(hx)}; only an LSTM has (h0, c0)"
             )
-        h0 = None if hx is None else checks.floats(name, "h0", hx)
-        output, h_n = self._run(input, [h0], starts)
-        return output, h_n
+        return None if hx is None else checks.floats(name, "h0", hx)
 
 
 class RNN(_WithOneState):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from .case import Case, Ids, Real, Starts, Weights
 from .slow.layers import FUNCTIONS
 
+RECURRENT = ("rnn", "lstm", "gru", "mingru", "minlstm")
+
 
 def row(
     kind: str, name: str, inputs: dict, *, training: bool = False, **config: object
@@ -24,7 +26,7 @@ def recurrent(
     inputs: int,
     hidden: int,
     *,
-    kinds: tuple[str, ...] = ("rnn", "lstm", "gru"),
+    kinds: tuple[str, ...] = RECURRENT,
     states: bool = False,
     table: int | None = None,
     starts: bool = False,

@@ -11,7 +11,9 @@ from types import ModuleType
 
 import numpy as np
 
+from . import min_rnn
 from .case import Case
+from .cases import RECURRENT
 
 Array = np.ndarray
 RENAMED = {"affine": "elementwise_affine", "normalized_size": "normalized_shape"}
@@ -34,6 +36,8 @@ def build(lib: ModuleType, kind: str, config: dict):
             return nn.RNN(**config, nonlinearity="relu" if relu else "tanh")
         case "lstm" | "gru":
             return getattr(nn, kind.upper())(**config)
+        case "mingru" | "minlstm":
+            return min_rnn.make(lib, kind, **config)
         case "dropout":
             return nn.Dropout(**config)
         case "layernorm":
@@ -137,7 +141,7 @@ def run_modules(
 
 def looked_up(lib: ModuleType, case: Case, inputs: list) -> list:
     """Give a recurrent module, which takes vectors, those that the case's ids choose."""
-    if case.kind not in ("rnn", "lstm", "gru") or "ids" not in case.inputs:
+    if case.kind not in RECURRENT or "ids" not in case.inputs:
         return inputs
     table, *states = inputs
     ids = states.pop(list(case.inputs).index("ids") - 1)

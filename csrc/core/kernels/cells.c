@@ -182,3 +182,136 @@ void ML_KERNEL(gru_backward)(const ml_cell_backward *s)
         }
     }
 }
+
+// ---- mingru and minlstm (Feng et al. 2024) ----------------------------------------------------
+//
+// Gates and candidate are of the input alone: the state enters by element. The candidate is
+// g(a) = a + 1/2 where a >= 0, else sigma(a): above 0.
+
+ML_INLINE vec above_zero(vec a) { return v_add(v_max(v_zero(), a), v_sigmoid(v_min(v_zero(), a))); }
+
+// g'(a) from n = g(a): 1 where n >= 1/2, else n (1 - n)
+ML_INLINE vec above_zero_slope(vec n)
+{
+    const vec half = v_set((ml_real)0.5), one = v_set(1), low = v_min(half, n);
+    vec slope = v_mul(low, v_sub(one, low));
+    return v_add(slope, v_zero_where_lt(n, half, v_sub(one, slope)));
+}
+
+//     z = sigma(W_z x_t + b_z),  n = g(W_n x_t + b_n)
+//     h_t = (1 - z) * h_{t-1} + z * n
+//
+// Saved are z, n.
+void ML_KERNEL(mingru_forward)(const ml_cell_forward *s)
+{
+    const size_t H = s->hidden;
+    for (size_t r = 0; r < s->rows; r++) {
+        const ml_real *x = s->x[r];
+        ml_real *gates = s->gates + r * 2 * H;
+        for (size_t u = 0; u < s->units; u += ML_LANES) {
+            size_t m = v_lanes(u, s->units);
+            vec z = v_sigmoid(v_get(x + u, m)), n = above_zero(v_get(x + H + u, m));
+            vec before = v_get(s->h_prev + r * H + u, m);
+            vec h = v_fma(z, v_sub(n, before), before);
+            v_put(gates + u, z, m);
+            v_put(gates + H + u, n, m);
+            v_put(s->h + r * H + u, h, m);
+            if (s->y != NULL)
+                v_put(s->y + r * s->y_row + u, h, m);
+        }
+    }
+}
+
+// With dh the whole gradient of h_t, of which the step after left its part in `carry`:
+//     dz = dh * (n - h_{t-1}) * z (1 - z)      dn = dh * z * g'
+//     carry = dh * (1 - z)
+void ML_KERNEL(mingru_backward)(const ml_cell_backward *s)
+{
+    const size_t H = s->hidden;
+    for (size_t r = 0; r < s->rows; r++) {
+        const ml_real *gates = s->gates + r * 2 * H;
+        ml_real *dgates = s->dgates + r * 2 * H, *carry = s->carry + r * H;
+        for (size_t u = 0; u < s->units; u += ML_LANES) {
+            size_t m = v_lanes(u, s->units);
+            vec z = v_get(gates + u, m), n = v_get(gates + H + u, m);
+            vec before = v_get(s->h_prev + r * H + u, m);
+            vec dh = v_add(incoming_dh(s, r, u, m), v_get(carry + u, m));
+            vec dh_z = v_mul(dh, z), skipped = v_sub(dh, dh_z);
+            v_put(dgates + u, v_mul(v_mul(skipped, z), v_sub(n, before)), m);
+            v_put(dgates + H + u, v_mul(dh_z, above_zero_slope(n)), m);
+            v_put(carry + u, skipped, m);
+        }
+    }
+}
+
+// The gates of a minLSTM, f = sigma(a_f) and i = sigma(a_i), only ever act by their shares of their
+// sum. Multiplied out, and each exponential less by the largest one, m = max(0, -a_f, -a_i),
+//     f / (f + i) = (e + v) / total        e = exp(-m), u = exp(-a_f - m), v = exp(-a_i - m)
+//     i / (f + i) = (e + u) / total        total = 2 e + u + v >= 1
+// nothing overflows, and both gates may be as small as they like.
+typedef struct gate_shares {
+    vec forget, input; // f / (f + i), i / (f + i)
+    vec u, v, total;
+} gate_shares;
+
+ML_INLINE gate_shares shares_of(vec a_f, vec a_i)
+{
+    const vec minus_f = v_sub(v_zero(), a_f), minus_i = v_sub(v_zero(), a_i);
+    const vec m = v_max(v_max(v_zero(), minus_f), minus_i);
+    const vec e = v_exp(v_sub(v_zero(), m));
+    gate_shares g = {.u = v_exp(v_sub(minus_f, m)), .v = v_exp(v_sub(minus_i, m))};
+    const vec f = v_add(e, g.v), i = v_add(e, g.u);
+    g.total = v_add(f, i);
+    g.forget = v_quotient(f, g.total);
+    g.input = v_quotient(i, g.total);
+    return g;
+}
+
+//     f = sigma(W_f x_t + b_f),  i = sigma(W_i x_t + b_i),  n = g(W_n x_t + b_n)
+//     h_t = f / (f + i) * h_{t-1} + i / (f + i) * n
+//
+// Saved are a_f, a_i (f and i before their sigmoids) and n.
+void ML_KERNEL(minlstm_forward)(const ml_cell_forward *s)
+{
+    const size_t H = s->hidden;
+    for (size_t r = 0; r < s->rows; r++) {
+        const ml_real *x = s->x[r];
+        ml_real *gates = s->gates + r * 3 * H;
+        for (size_t u = 0; u < s->units; u += ML_LANES) {
+            size_t m = v_lanes(u, s->units);
+            vec a_f = v_get(x + u, m), a_i = v_get(x + H + u, m);
+            vec n = above_zero(v_get(x + 2 * H + u, m));
+            gate_shares g = shares_of(a_f, a_i);
+            vec h = v_fma(g.forget, v_get(s->h_prev + r * H + u, m), v_mul(g.input, n));
+            v_put(gates + u, a_f, m);
+            v_put(gates + H + u, a_i, m);
+            v_put(gates + 2 * H + u, n, m);
+            v_put(s->h + r * H + u, h, m);
+            if (s->y != NULL)
+                v_put(s->y + r * s->y_row + u, h, m);
+        }
+    }
+}
+
+// With F and I the shares, dh as for mingru, and k = dh * (h_{t-1} - n), the gradient of F:
+//     df = k * F * I (1 - f) = k * F * u / total      dn = dh * I * g'
+//     di = -k * F * I (1 - i) = -k * I * v / total    carry = dh * F
+void ML_KERNEL(minlstm_backward)(const ml_cell_backward *s)
+{
+    const size_t H = s->hidden;
+    for (size_t r = 0; r < s->rows; r++) {
+        const ml_real *gates = s->gates + r * 3 * H;
+        ml_real *dgates = s->dgates + r * 3 * H, *carry = s->carry + r * H;
+        for (size_t u = 0; u < s->units; u += ML_LANES) {
+            size_t m = v_lanes(u, s->units);
+            gate_shares g = shares_of(v_get(gates + u, m), v_get(gates + H + u, m));
+            vec n = v_get(gates + 2 * H + u, m), before = v_get(s->h_prev + r * H + u, m);
+            vec dh = v_add(incoming_dh(s, r, u, m), v_get(carry + u, m));
+            vec k = v_quotient(v_mul(dh, v_sub(before, n)), g.total);
+            v_put(dgates + u, v_mul(v_mul(k, g.forget), g.u), m);
+            v_put(dgates + H + u, v_mul(v_mul(v_sub(v_zero(), k), g.input), g.v), m);
+            v_put(dgates + 2 * H + u, v_mul(v_mul(dh, g.input), above_zero_slope(n)), m);
+            v_put(carry + u, v_mul(dh, g.forget), m);
+        }
+    }
+}

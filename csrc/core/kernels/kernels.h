@@ -39,10 +39,12 @@ typedef struct ml_panel_product {
 
 // One time step of a cell for some rows (of the batch) and some units: what stands after the
 // recurrent product. Pointers are at the first row and unit; a "gate" lies `hidden` numbers after
-// the one before it. S is the number of saved columns of the cell (rnn 1, lstm 4, gru 4).
+// the one before it. S is the number of saved columns of the cell (rnn 1, lstm 4, gru 4, mingru 2,
+// minlstm 3).
 typedef struct ml_cell_forward {
     size_t rows, units, hidden;
-    const ml_real *tile;            // (rows, gates, tile_units): h_{t-1} W_hh^T
+    // (rows, gates, tile_units): h_{t-1} W_hh^T; not for the cells that have no W_hh
+    const ml_real *tile;
     size_t tile_units;              // units that the tile is wide
     size_t tile_row;                // numbers from one row of the tile to the next
     const ml_real *x[ML_TILE_ROWS]; // of each row (S, hidden): W_ih x_t and biases; may be gates
@@ -64,9 +66,9 @@ typedef struct ml_cell_backward {
     size_t dy_row;
     const ml_real *gates;      // (rows, S, hidden): the activations
     const ml_real *h;          // (rows, hidden): rnn
-    const ml_real *h_prev;     // (rows, hidden): gru
+    const ml_real *h_prev;     // (rows, hidden): gru, mingru, minlstm
     const ml_real *c, *c_prev; // (rows, hidden): lstm
-    ml_real *carry;  // (rows, hidden), in and out: lstm dc, gru the part of dh that skips W_hh
+    ml_real *carry;  // (rows, hidden), in and out: lstm dc; else the part of dh that skips W_hh
     ml_real *dgates; // (rows, S, hidden), out
 } ml_cell_backward;
 

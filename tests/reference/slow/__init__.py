@@ -14,7 +14,7 @@ from .layers import (
     LinearCrossEntropy,
     RMSNorm,
 )
-from .recurrent import GRU, LSTM, RNN
+from .recurrent import GRU, LSTM, RNN, MinGRU, MinLSTM
 
 TWINS = {
     "embedding": Embedding,
@@ -22,6 +22,8 @@ TWINS = {
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
     "dropout": Dropout,
     "layernorm": LayerNorm,
     "rmsnorm": RMSNorm,

@@ -1,4 +1,4 @@
-"""The recurrent layers: three small cells, and one driver for layers, directions and time.
+"""The recurrent layers: small cells, and one driver for layers, directions and time.
 
 A cell sees two products, each with its bias, G gates side by side::
 
@@ -6,7 +6,8 @@ A cell sees two products, each with its bias, G gates side by side::
     r = h W_hh' + b_hh      from the state before   (B, G H)
 
 and says how the state follows from them and, backward, what the state's gradient makes of the
-gradients of ``a``, ``r`` and the state before. All that is left to the driver are products.
+gradients of ``a``, ``r`` and the state before. All that is left to the driver are products. A cell
+that has no W_hh sees 0 in the place of ``r``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Recurrent:
 
     gates: int
     states = 1  # kinds of state
+    elementwise = False  # whether there are no W_hh and b_hh
 
     def __init__(
         self,
@@ -51,9 +53,11 @@ class Recurrent:
             for direction in range(self.directions):
                 end = suffix(layer, direction)
                 self.params["weight_ih" + end] = (self.gates * hidden_size, size)
-                self.params["weight_hh" + end] = (self.gates * hidden_size, hidden_size)
+                if not self.elementwise:
+                    self.params["weight_hh" + end] = (self.gates * hidden_size, hidden_size)
                 if bias:
                     self.params["bias_ih" + end] = (self.gates * hidden_size,)
+                if bias and not self.elementwise:
                     self.params["bias_hh" + end] = (self.gates * hidden_size,)
 
     def cell(self, a: Array, r: Array, state: State) -> tuple[State, tuple[Array, ...]]:
@@ -97,7 +101,7 @@ class Recurrent:
     def run(self, x: Array, state: State, layer: int, direction: int) -> tuple[Array, State]:
         """One layer in one direction: x (T, B, E) -> y (T, B, H) and the last state."""
         end = suffix(layer, direction)
-        w_ih, w_hh = self.weights["weight_ih" + end], self.weights["weight_hh" + end]
+        w_ih, w_hh = self.matrices(end)
         b_ih, b_hh = self.weights.get("bias_ih" + end, 0.0), self.weights.get("bias_hh" + end, 0.0)
         y = np.zeros((*x.shape[:2], self.hidden))
         before, saved = np.zeros_like(y), [()] * len(x)
@@ -108,6 +112,11 @@ class Recurrent:
             y[t] = state[0]
         self.runs.append((x, before, saved))
         return y, state
+
+    def matrices(self, end: str) -> tuple[Array, Array]:
+        """W_ih and W_hh, which is 0 where the cell has none."""
+        none = np.zeros((self.gates * self.hidden, self.hidden))
+        return self.weights["weight_ih" + end], self.weights.get("weight_hh" + end, none)
 
     def backward(self, grad_outputs: Sequence[Array]):
         dy, *dlast = grad_outputs
@@ -138,7 +147,7 @@ class Recurrent:
         """Back through time: gradients of the input, the first state and the four parameters."""
         end = suffix(layer, direction)
         x, before, saved = self.runs[layer * self.directions + direction]
-        w_ih, w_hh = self.weights["weight_ih" + end], self.weights["weight_hh" + end]
+        w_ih, w_hh = self.matrices(end)
         da, dr = np.zeros((2, *dy.shape[:2], len(w_hh)))
         for t in reversed(order(len(x), direction)):
             dh, *others = dstate
@@ -253,3 +262,68 @@ class GRU(Recurrent):
         da = np.concatenate([da_reset, da_z, da_n], axis=1)
         dr = np.concatenate([da_reset, da_z, da_n * reset], axis=1)
         return da, dr, (dh * z,)
+
+
+def above_zero(a: Array) -> Array:
+    """g(a) = a + 1/2 where a >= 0, else sigmoid(a)."""
+    return np.where(a >= 0.0, a + 0.5, sigmoid(a))
+
+
+def above_zero_slope(a: Array) -> Array:
+    """The derivative of ``above_zero``."""
+    return np.where(a >= 0.0, 1.0, sigmoid(a) * (1.0 - sigmoid(a)))
+
+
+class MinGRU(Recurrent):
+    """Gates z, n side by side::
+
+        z = sigmoid(a_z)    n = g(a_n)
+        h' = (1 - z) h + z n
+
+    Feng et al. 2024, https://arxiv.org/abs/2410.01201, the form with a candidate above 0.
+    """
+
+    gates = 2
+    elementwise = True
+
+    def cell(self, a, r, state):
+        (h,) = state
+        a_z, a_n = np.split(a, 2, axis=1)
+        z, n = sigmoid(a_z), above_zero(a_n)
+        return ((1.0 - z) * h + z * n,), (z, n, a_n, h)
+
+    def cell_backward(self, saved, dstate):
+        z, n, a_n, h = saved
+        (dh,) = dstate
+        da = [dh * (n - h) * z * (1.0 - z), dh * z * above_zero_slope(a_n)]
+        return np.concatenate(da, axis=1), 0.0, (dh * (1.0 - z),)
+
+
+class MinLSTM(Recurrent):
+    """Gates f, i, n side by side::
+
+        f, i = sigmoid(a_f), sigmoid(a_i)    n = g(a_n)
+        h' = f / (f + i) h + i / (f + i) n
+
+    Feng et al. 2024, as `MinGRU`; of one length whatever the time: the gates share out 1.
+    """
+
+    gates = 3
+    elementwise = True
+
+    def cell(self, a, r, state):
+        (h,) = state
+        a_f, a_i, a_n = np.split(a, 3, axis=1)
+        f, i, n = sigmoid(a_f), sigmoid(a_i), above_zero(a_n)
+        return ((f * h + i * n) / (f + i),), (f, i, n, a_n, h)
+
+    def cell_backward(self, saved, dstate):
+        f, i, n, a_n, h = saved
+        (dh,) = dstate
+        dshare = dh * (h - n) * f * i / (f + i) ** 2  # by the logarithm of f, or of 1 / i
+        da = [
+            dshare * (1.0 - f),
+            -dshare * (1.0 - i),
+            dh * i / (f + i) * above_zero_slope(a_n),
+        ]
+        return np.concatenate(da, axis=1), 0.0, (dh * f / (f + i),)
