@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from reference import stored
 from reference.case import run_twin
-from reference.cases import CASES, RECURRENT as KINDS
+from reference.cases import CASES
+from reference.cases import RECURRENT as KINDS
 from reference.check import assert_close
 from reference.modules import run_modules
 from reference.native import as_float32, forward, make_layer, run_native

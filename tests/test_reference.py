@@ -24,6 +24,9 @@ from reference.trajectories import (
 
 # what is wide is too slow here, and not otherwise different
 SMALL = [case for case in CASES if "-wide" not in case.name]
+# The candidate of a minGRU has another slope from 0 on. Of the 19,000 in this case one lies within
+# the usual step of 0, and a difference across that place is no derivative.
+SHORT_STEP = {"mingru-127": 1e-7}
 DIRECTIONS = 12  # in each array: all of them where it has no more elements
 
 
@@ -71,7 +74,8 @@ def directions(case: Case, name: str, shape: tuple[int, ...]) -> np.ndarray:
 def slope(case: Case, inputs: tuple, params: dict, name: str, direction: np.ndarray) -> float:
     """Central difference of the loss along a direction of one array."""
     arrays = dict(zip(case.inputs, inputs, strict=True)) | params
-    step = 1e-5 * min(1.0, np.abs(arrays[name]).max())  # never over the kink of relu at 0
+    step = SHORT_STEP.get(case.name, 1e-5)
+    step *= min(1.0, np.abs(arrays[name]).max())  # never over the kink of relu at 0
 
     def loss(sign: float) -> float:
         moved = arrays | {name: arrays[name] + sign * step * direction}

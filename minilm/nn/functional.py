@@ -1,7 +1,8 @@
 """Layers as functions: they are given their parameters instead of keeping them.
 
 Whole layers run in the C core, in float32; losses are in `minilm.nn.losses`, attention in
-`minilm.nn.dot_product`, rotary positions in `minilm.nn.rotary`.
+`minilm.nn.dot_product`, rotary positions in `minilm.nn.rotary`, linear recurrences in
+`minilm.nn.scan`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from minilm.nn.penalties import (
 )
 from minilm.nn.rotary import apply_rotary as apply_rotary
 from minilm.nn.rotary import rotary_angles as rotary_angles
+from minilm.nn.scan import parallel_scan as parallel_scan
 from minilm.tensor import Tensor, TensorLike, as_tensor
 
 # --- layers with parameters -----------------------------------------------------------------------

@@ -79,7 +79,8 @@ class _Minimal(_WithOneState):
                 "their ends, too: give it one sequence in each row of the batch, without starts"
             )
         goes_on = None if starts is None else self._time_first(starts == 0).float().unsqueeze(-1)
-        (initial,), last = states, []
+        (initial,) = states
+        last: list[Tensor] = []
         x = self._time_first(x)
         for layer in range(self.num_layers):
             if layer > 0:
@@ -93,9 +94,7 @@ class _Minimal(_WithOneState):
             x = cat(ys, -1)
         return self._time_first(x), stack(last)
 
-    def _direction(
-        self, x: Tensor, end: str, h0: Tensor | None, goes_on: Tensor | None
-    ) -> Tensor:
+    def _direction(self, x: Tensor, end: str, h0: Tensor | None, goes_on: Tensor | None) -> Tensor:
         bias = getattr(self, "bias_ih" + end) if self.bias else None
         a = functional.linear(x, getattr(self, "weight_ih" + end), bias)
         decay, update = self._coefficients(a)
