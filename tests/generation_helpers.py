@@ -92,6 +92,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "rnn": lambda: recurrent("rnn"),
     "lstm": lambda: recurrent("lstm", num_layers=2),
     "gru": lambda: recurrent("gru"),
+    "mingru": lambda: recurrent("mingru"),
+    "minlstm": lambda: recurrent("minlstm", num_layers=2),
     "awd": awd,
     "int8": lambda: recurrent("lstm").quantize(),
     "state": lambda: Wrapped(recurrent("lstm")),

@@ -77,7 +77,7 @@ def test_one_seed_gives_one_model_whatever_the_threads(data, tmp_path):
     assert not any(np.array_equal(a[name], c[name]) for name in a)
 
 
-@pytest.mark.parametrize("model", ["rnn", "gru"])
+@pytest.mark.parametrize("model", ["rnn", "gru", "mingru"])
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_every_option_reaches_the_model(data, tmp_path, model, level):
     options = ["--model", model, "--level", level, "--layers", 2, "--dropout", 0.25]
@@ -291,6 +291,8 @@ def test_a_second_run_in_one_folder_is_refused(data, tmp_path):
         ("--model gpt-nano --tokenizer bpe --vocab-size 280", "GPT2LMHeadModel"),
         ("--model awd-lstm --level word --layers 2 --hidden 16 --embed 8", "AWDLSTM"),
         ("--model gru --tie --hidden 16", "RNNModel"),
+        ("--model mingru --layers 2 --hidden 16", "RNNModel"),
+        ("--model minlstm --tie --hidden 16", "RNNModel"),
         ("--model lstm --level word --vocab-size 8", "RNNModel"),
     ],
 )

@@ -225,7 +225,7 @@ def test_no_ids_at_all() -> None:
     assert not saved.backward((output,), (False,), (None,))[1][0].any()
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "mingru", "minlstm"])
 def test_an_empty_batch(kind) -> None:
     layer = _core.Layer(kind, input_size=3, hidden_size=4, num_layers=2, bidirectional=True)
     params = tuple(numbers(*shape) for _, shape in layer.params)
@@ -236,7 +236,7 @@ def test_an_empty_batch(kind) -> None:
     assert all(not grad.any() for grad in grads)
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "mingru", "minlstm"])
 def test_a_sequence_without_time_is_refused(kind) -> None:
     layer = _core.Layer(kind, input_size=3, hidden_size=4)
     params = tuple(numbers(*shape) for _, shape in layer.params)

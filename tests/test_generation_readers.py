@@ -31,7 +31,7 @@ def test_each_model_is_read_in_its_own_way():
     assert kinds == {
         "ngram": NGramReader,
         **dict.fromkeys(["rnn", "lstm", "gru", "awd", "int8"], DecoderReader),
-        "state": StateReader,
+        **dict.fromkeys(["state", "mingru", "minlstm"], StateReader),
         **dict.fromkeys(["no state", "output"], HistoryReader),
         **dict.fromkeys(["gpt2", "llama"], CacheReader),
         **dict.fromkeys(["gpt2 int8", "llama int8"], PackedReader),
@@ -54,7 +54,7 @@ def test_reading_on_is_reading_everything_again(name):
             close(reader.step(tokens), model, texts)
 
 
-@pytest.mark.parametrize("name", ["lstm", "awd", "state", "gpt2", "gpt2 int8"])
+@pytest.mark.parametrize("name", ["lstm", "awd", "state", "minlstm", "gpt2", "gpt2 int8"])
 def test_long_prompts_of_several_lengths(name):
     model = MODELS[name]()
     ids = np.random.default_rng(0).integers(0, 7, (3, SHORT_PROMPT + 4))

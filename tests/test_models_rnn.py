@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 import minilm
-from minilm import nn
+from minilm import nn, optim
 from minilm.models import AWDLSTM, LanguageModel, RNNModel, logits_of
 from minilm.models.base import read_on
 
+CELLS = ["rnn", "lstm", "gru", "mingru", "minlstm"]
 IDS = np.array([[1, 4, 2, 0, 3], [3, 3, 1, 2, 4]])
 
 
@@ -50,7 +51,7 @@ def test_it_computes_what_the_tutorials_class_computes():
     np.testing.assert_array_equal(model(IDS).detach().numpy(), tutorial(IDS).detach().numpy())
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_reading_in_two_parts_with_the_state_is_reading_at_once(cell):
     model = tiny(cell, num_layers=2).eval()
     first, state = model.forward_with_state(IDS[:, :2])
@@ -61,7 +62,7 @@ def test_reading_in_two_parts_with_the_state_is_reading_at_once(cell):
     assert not np.allclose(forgetful.detach().numpy(), second.detach().numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_no_gradient_flows_through_a_carried_state(cell):
     model = tiny(cell)
     _, state = model.forward_with_state(IDS)
@@ -69,7 +70,7 @@ def test_no_gradient_flows_through_a_carried_state(cell):
     assert not any(part.requires_grad for part in parts)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_gradients_flow_through_a_state_that_is_not_detached(cell):
     def gradients(*pieces: slice) -> list[np.ndarray]:
         model, state, total = tiny(cell), None, minilm.tensor(0.0)
@@ -101,7 +102,7 @@ def test_config_makes_the_same_architecture():
 
 
 def test_an_unknown_cell_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match="rnn, lstm, gru; got 'tanh'"):
+    with pytest.raises(ValueError, match="rnn, lstm, gru, mingru, minlstm; got 'tanh'"):
         RNNModel(5, 3, 4, cell="tanh")
 
 
@@ -157,7 +158,7 @@ def test_read_on_takes_models_without_state():
     assert state is None
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_labels_give_an_output_with_the_loss_of_shifted_ids(cell):
     model = tiny(cell)
     output = model(IDS, labels=IDS)
@@ -196,3 +197,67 @@ def test_a_quantized_model_takes_labels_too():
     exact, rounded = model(IDS, labels=IDS), model.quantize()(IDS, labels=IDS)
     assert rounded.loss.item() == pytest.approx(exact.loss.item(), rel=0.01)
     assert not rounded.loss.requires_grad
+
+
+# --- minGRU and minLSTM ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_a_minimal_cell_learns_what_only_the_state_can_tell(cell):
+    """After a 0 or 1 come five blanks; then the first token again. 1/7 of all tokens are open."""
+    minilm.manual_seed(0)
+    first = np.random.default_rng(0).integers(0, 2, 64)
+    ids = np.full((64, 7), 2)
+    ids[:, 0] = ids[:, 6] = first
+    model = RNNModel(3, 8, 24, cell)
+    optimizer = optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(150):
+        loss = model(ids, labels=ids).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with minilm.no_grad():
+        right = model(ids).numpy()[:, 5].argmax(-1) == first
+    assert loss.item() < 0.05
+    assert right.all()
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_a_minimal_cell_learns_the_cycle_and_writes_it(cell, tmp_path):
+    minilm.manual_seed(0)
+    model = RNNModel(5, 16, 24, cell, num_layers=2)
+    optimizer = optim.Adam(model.parameters(), lr=0.02)
+    ids = (np.arange(8)[:, None] + np.arange(13)) % 5
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(ids, labels=ids).loss.backward()
+        optimizer.step()
+    model.eval().save_pretrained(tmp_path)
+    again = RNNModel.from_pretrained(tmp_path)
+    assert again.config["cell"] == cell
+    cycle = (np.arange(43) % 5).tolist()
+    for prompt in (cycle[:3], cycle[:38]):  # read in steps, or at once
+        text = again.generate(prompt, max_new_tokens=5, do_sample=False)
+        assert text.tolist() == cycle[: len(prompt) + 5]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_documents_behind_one_another_are_read_each_for_itself(cell):
+    model = tiny(cell, num_layers=2).eval()
+    starts = np.array([[False, False, True, False, False]] * 2)
+    logits, _ = model.forward_with_state(IDS, starts=starts)
+    alone = [model(IDS[:, :2]), model(IDS[:, 2:])]
+    np.testing.assert_allclose(
+        logits.detach().numpy(), minilm.cat(alone, 1).detach().numpy(), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_a_minimal_cell_has_no_int8_form_and_says_so(cell, tmp_path):
+    model = tiny(cell)
+    name = {"mingru": "MinGRU", "minlstm": "MinLSTM"}[cell]
+    with pytest.raises(TypeError, match=f"no int8 form of {name}.*lstm and gru.*float32"):
+        model.quantize()
+    model.save_pretrained(tmp_path)
+    with pytest.raises(TypeError, match=f"no int8 form of {name}"):
+        RNNModel.from_pretrained(tmp_path, load_in_8bit=True)

@@ -1,4 +1,4 @@
-"""RNN, LSTM, GRU in Python: shapes, states, and what mistakes are told.
+"""Recurrent layers in Python: shapes, states, and what mistakes are told.
 
 Numbers and gradients are checked in test_reference.py.
 """
@@ -13,7 +13,7 @@ import pytest
 import minilm
 from minilm import nn
 
-LAYERS = [nn.RNN, nn.LSTM, nn.GRU]
+LAYERS = [nn.RNN, nn.LSTM, nn.GRU, nn.MinGRU, nn.MinLSTM]
 B, T, E, H = 2, 5, 3, 4
 
 
@@ -74,7 +74,7 @@ def test_gradients_reach_initial_states(kind) -> None:
     assert all(state.grad.any() for state in states)
 
 
-@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("kind", LAYERS)
 def test_texts_behind_one_another_are_read_each_for_itself(kind) -> None:
     layer, x = kind(E, H, 2), minilm.randn(T, 1, E)
     y, _ = layer(x[:, 0], starts=[False, False, True, False, False])

@@ -13,10 +13,12 @@ from minilm.models.quantized import QuantizedRNNModel
 from minilm.models.tying import tie_weights as tie
 from minilm.tensor import Tensor
 
-CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
+CELLS: dict[str, Any] = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,
     "gru": nn.GRU,
+    "mingru": nn.MinGRU,
+    "minlstm": nn.MinLSTM,
 }
 
 
@@ -31,7 +33,7 @@ class RNNModel(LanguageModel):
         Length of a token's vector E.
     hidden_size : int
         Number of units H of each recurrent layer.
-    cell : {"rnn", "lstm", "gru"}
+    cell : {"rnn", "lstm", "gru", "mingru", "minlstm"}
         Kind of recurrent layer.
     num_layers : int
         Recurrent layers, each reading the one below.
@@ -188,7 +190,8 @@ class RNNModel(LanguageModel):
         ------
         TypeError
             If the model computes something of its own: a subclass with another ``forward``, or
-            one whose parts were replaced by others.
+            one whose parts were replaced by others. Or if its cell is "mingru" or "minlstm", of
+            which there is no int8 form.
         ValueError
             If a weight is not finite, or a layer has more than 8192 units.
 
@@ -198,6 +201,12 @@ class RNNModel(LanguageModel):
         >>> model.quantize().generate([1, 2, 3], max_new_tokens=4, seed=0).shape
         (7,)
         """
+        if isinstance(self.rnn, (nn.MinGRU, nn.MinLSTM)):
+            raise TypeError(
+                f"quantize(): there is no int8 form of {type(self.rnn).__name__}; it is there for "
+                "the cells rnn (tanh), lstm and gru. The model itself generates and is evaluated "
+                "in float32: leave quantize(), load_in_8bit=True or --int8 out"
+            )
         if not self._is_plain():
             raise TypeError(
                 "quantize() knows the parts that RNNModel is made of: nn.Embedding, a one-way "

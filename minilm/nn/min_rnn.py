@@ -160,8 +160,8 @@ class MinLSTM(_Minimal):
     """Minimal long short-term memory (Feng et al., 2024).
 
     ``h' = f / (f + i) h + i / (f + i) n`` with ``f = sigmoid(W_f x + b_f)``,
-    ``i = sigmoid(W_i x + b_i)`` and n as in `MinGRU`. The gates f, i, n are stacked on axis 0 of the
-    parameters. There is no cell state beside h, and no ``W_hh``.
+    ``i = sigmoid(W_i x + b_i)`` and n as in `MinGRU`. The gates f, i, n are stacked on axis 0 of
+    the parameters. There is no cell state beside h, and no ``W_hh``.
 
     Parameters
     ----------

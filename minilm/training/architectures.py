@@ -108,6 +108,8 @@ KINDS = {
     "rnn": Kind(_recurrent, 1e-2),
     "lstm": Kind(_recurrent, 1e-2),
     "gru": Kind(_recurrent, 1e-2),
+    "mingru": Kind(_recurrent, 1e-2),
+    "minlstm": Kind(_recurrent, 1e-2),
     "awd-lstm": Kind(_awd_lstm, 4e-3),
     "gpt": Kind(_gpt, 1e-3),
     "gpt-nano": Kind(_gpt, 1e-3),

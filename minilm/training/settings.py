@@ -17,7 +17,8 @@ class Architecture:
     Attributes
     ----------
     model : str
-        "rnn", "lstm", "gru"; "awd-lstm"; "gpt", "gpt-nano", "gpt-mini" or "gpt2".
+        "rnn", "lstm", "gru", "mingru", "minlstm"; "awd-lstm"; "gpt", "gpt-nano", "gpt-mini" or
+        "gpt2".
     layers : int, optional
         Recurrent layers or blocks: 1, in a GPT 4.
     hidden : int, optional
