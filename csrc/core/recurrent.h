@@ -1,5 +1,5 @@
 // The engine of the recurrent layers: layers, directions, time and dropout are the same for all of
-// them; rnn.c, lstm.c, gru.c and min_rnn.c say what a cell does.
+// them; rnn.c, lstm.c, gru.c, mingru.c and minlstm.c say what a cell does.
 #ifndef ML_RECURRENT_H
 #define ML_RECURRENT_H
 

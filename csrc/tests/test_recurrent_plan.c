@@ -113,7 +113,8 @@ static void test_without_products_threads_share_sequences_or_units(void)
 {
     CHECK(elementwise_plan_of(1, 16, 8).kind == ML_PLAN_ALONE); // not worth a thread
     CHECK(elementwise_plan_of(64, 512, 1).kind == ML_PLAN_ALONE);
-    const ml_plan sequences = elementwise_plan_of(13, 256, 2), units = elementwise_plan_of(1, 2048, 2);
+    const ml_plan sequences = elementwise_plan_of(13, 256, 2),
+                  units = elementwise_plan_of(1, 2048, 2);
     CHECK(sequences.kind == ML_PLAN_APART && sequences.threads == 2);
     CHECK(sequences.blocks % 2 == 0); // as many for each
     CHECK(units.kind == ML_PLAN_APART && units.threads == 2 && units.blocks == 1);
