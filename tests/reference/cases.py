@@ -184,6 +184,7 @@ CASES: list[Case] = [
                num_layers=2),
     *recurrent("starts-ids", 9, 5, 5, 17, starts=True, states=True, table=7, num_layers=2),
     *recurrent("starts-wide", 12, 65, 96, 130, starts=True, batch_first=True, num_layers=2),
+    *recurrent("wide-units", 40, 2, 5, 600, kinds=("mingru", "minlstm"), states=True),
     *recurrent("relu", 7, 3, 17, 33, kinds=("rnn",), relu=True, states=True),
     *recurrent("relu-3-layers-both", 7, 3, 17, 5, kinds=("rnn",), relu=True, num_layers=3,
                bidirectional=True),
