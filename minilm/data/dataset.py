@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +14,7 @@ from minilm.data.vocab import UNKNOWN, Vocab
 from minilm.data.word_tokenize import word_tokenize
 from minilm.random import Generator, default_generator
 from minilm.tensor import Tensor, as_tensor
+from minilm.warn import warn_caller
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -274,7 +274,7 @@ def random_split(
     """
     counts = _part_sizes(lengths, len(dataset))
     if 0 in counts:
-        warnings.warn(f"random_split: a part is empty, the lengths are {counts}", stacklevel=2)
+        warn_caller(f"random_split: a part is empty, the lengths are {counts}")
     order = (generator or default_generator).permutation(len(dataset)).tolist()
     ends = np.cumsum(counts).tolist()
     return [

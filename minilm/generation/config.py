@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from minilm.atomic import atomic_write
-from minilm.generation.warn import warn_caller
 from minilm.json_text import to_json
+from minilm.warn import warn_caller
 
 FILE_NAME = "generation_config.json"
 DEFAULT_NEW_TOKENS = 50

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilm.generation.config import DEFAULT_NEW_TOKENS, GenerationConfig
-from minilm.generation.warn import warn_caller
+from minilm.warn import warn_caller
 
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 BEAMS = ("length_penalty", "early_stopping")

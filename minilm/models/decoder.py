@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from minilm.models.pretrained_config import PretrainedConfig
 from minilm.models.quantized import QuantizedCausalLM
 from minilm.tensor import Tensor
 from minilm.utils.checkpoint import checkpoint
+from minilm.warn import warn_caller
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,8 @@ def _without_cache(use_cache: bool | None, past_key_values: DynamicCache | None)
             "gradient_checkpointing_disable() before"
         )
     if use_cache:
-        warnings.warn(
-            "use_cache=True is incompatible with gradient checkpointing: no cache is returned",
-            stacklevel=2,
+        warn_caller(
+            "use_cache=True is incompatible with gradient checkpointing: no cache is returned"
         )
     return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from minilm.grad_mode import no_grad
 from minilm.models.errors import FolderError
 from minilm.models.weights import FLOATS, StoredTensor
 from minilm.tensor import Tensor
+from minilm.warn import warn_caller
 
 
 @dataclass
@@ -134,8 +134,7 @@ def _base_names(model: Any, names: list[str], own: Mapping[str, Tensor]) -> list
 
 def warn_of_new_head(model: Any, names: list[str], folder: Path) -> None:
     """Say that a model must learn before it is of use."""
-    warnings.warn(
+    warn_caller(
         f"{folder} holds no {', '.join(names)}: these weights of {type(model).__name__} start at "
-        "random. Train the model before you trust what it says",
-        stacklevel=4,
+        "random. Train the model before you trust what it says"
     )

@@ -18,20 +18,6 @@ from minilm.tensor import Tensor, TensorLike
 class _Minimal(_WithOneState):
     """What both have in common. Each map of the input starts as `Linear` does."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        )
-
     def reset_parameters(self) -> None:
         """Draw the parameters again: U(-1/sqrt(width), 1/sqrt(width)) of what a layer reads."""
         for name in self._names:

@@ -7,7 +7,6 @@ one call of the C core.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from minilm.nn.layer_call import LayerCall, Operands
 from minilm.nn.module import Module
 from minilm.nn.parameter import Parameter
 from minilm.tensor import Tensor, TensorLike
+from minilm.warn import warn_caller
 
 
 class _Recurrent(Module):
@@ -34,12 +34,11 @@ class _Recurrent(Module):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        **config: float,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -51,11 +50,10 @@ class _Recurrent(Module):
         self.dropout = checks.probability(name, dropout)
         self.bidirectional = bidirectional
         if dropout > 0 and num_layers == 1:
-            warnings.warn(
+            warn_caller(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
-                "num_layers=1",
-                stacklevel=3,
+                "num_layers=1"
             )
         self._call = LayerCall(
             self._kind,
@@ -66,12 +64,16 @@ class _Recurrent(Module):
             batch_first=batch_first,
             dropout=self.dropout,
             bidirectional=bidirectional,
-            **config,
+            **self._more_config(),
         )
         self._names = [name for name, _ in self._call.layer.params]
         for name, shape in self._call.layer.params:
             self.register_parameter(name, Parameter(np.empty(shape, np.float32)))
         self.reset_parameters()
+
+    def _more_config(self) -> dict[str, float]:
+        """Return what else the core has to know of the cell."""
+        return {}
 
     def reset_parameters(self) -> None:
         """Draw the parameters again."""
@@ -296,17 +298,13 @@ class RNN(_WithOneState):
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity  # which the base asks for
         super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            relu=nonlinearity == "relu",
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         )
-        self.nonlinearity = nonlinearity
+
+    def _more_config(self) -> dict[str, float]:
+        return {"relu": self.nonlinearity == "relu"}
 
 
 class GRU(_WithOneState):
@@ -323,20 +321,6 @@ class GRU(_WithOneState):
 
     _kind = "gru"
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        )
-
 
 class LSTM(_Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997).
@@ -352,20 +336,6 @@ class LSTM(_Recurrent):
 
     _kind = "lstm"
     _states = ("h0", "c0")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        )
 
     def forward(
         self,

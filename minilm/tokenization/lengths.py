@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minilm.tokenization.batch_encoding import BatchEncoding
+from minilm.warn import warn_caller
 
 VERY_LARGE = int(1e30)  # "no limit", in Hugging Face's files
 LIMITED = 10**20  # a model_max_length above it is no limit
@@ -63,10 +63,9 @@ def read_lengths(
         return Lengths(pad, cut, model_max_length if cut or pad == "max_length" else None)
     if cut or pad == "max_length":
         what = f"truncation={truncation!r}" if cut else "padding='max_length'"
-        warnings.warn(
+        warn_caller(
             f"{what} has no effect: this tokenizer does not know how many tokens the model takes. "
-            "Pass max_length=...",
-            stacklevel=4,
+            "Pass max_length=..."
         )
     return Lengths("longest" if pad == "longest" else None, None, None)
 

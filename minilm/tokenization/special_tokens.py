@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minilm.models.tokenizer_files import MORE, NAMES, as_special, text_of
+from minilm.warn import warn_caller
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -202,10 +202,9 @@ class SpecialTokens:
             )
         if self.pad_is_preset and not self._preset_was_said:
             self._preset_was_said = True
-            warnings.warn(
+            warn_caller(
                 f"the tokenizer has no pad_token: {self.pad_token!r}, its eos_token, fills up, and "
                 "attention_mask says where. tokenizer.pad_token = tokenizer.eos_token says so "
-                "beforehand",
-                stacklevel=4,
+                "beforehand"
             )
         return self.pad_token_id, self.pad_token

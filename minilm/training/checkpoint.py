@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from minilm.models.folder import WEIGHTS, load_weights, pretrained_files, weight
 from minilm.models.pretrained import PretrainedModel
 from minilm.serialization import load, to_bytes
 from minilm.training.callback import TrainerState
+from minilm.warn import warn_caller
 
 TRAINING_STATE = "training_state.safetensors"
 TRAINER_STATE = "trainer_state.json"
@@ -157,7 +157,7 @@ class CheckpointFolder:
             except _DamagedError as error:
                 if not path.name.startswith("."):  # what a crash left half written is no loss
                     damaged.append(str(error))
-                    warnings.warn(f"{error}; taking the one before it", stacklevel=2)
+                    warn_caller(f"{error}; taking the one before it")
         if damaged:
             raise CheckpointError(f"no checkpoint in {self.folder} is whole: {'; '.join(damaged)}")
         return None

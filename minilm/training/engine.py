@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from minilm.nn.utils import clip_grad_norm_
 from minilm.optim.lr_scheduler import ReduceLROnPlateau
-from minilm.tensor import Tensor
-from minilm.training.accumulation import accumulate_gradients, losses_of
 from minilm.training.arguments import TrainingArguments
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.checkpoint import Checkpoint, CheckpointFolder
-from minilm.training.diagnose import NonFiniteError, refuse_non_finite
+from minilm.training.diagnose import NonFiniteError
 from minilm.training.flow import Flow, steps_of
 from minilm.training.history import History
 from minilm.training.interrupt import InterruptFlag, interrupt_deferred
 from minilm.training.snapshot import load_snapshot, take_snapshot
+from minilm.training.step import take_step
 
 Validate = Callable[[Callable[[], object]], dict[str, float]]
 
@@ -105,7 +102,7 @@ class Engine:
         self._validate = validate
         self._interrupt = InterruptFlag()
         self._callbacks = CallbackList([Flow(), *callbacks])
-        self._tell("on_init_end")
+        self.tell("on_init_end")
 
     @property
     def callbacks(self) -> CallbackList:
@@ -129,7 +126,7 @@ class Engine:
         self.history.interrupted = False
         self.history.start_clock()
         try:
-            self._tell("on_train_begin")
+            self.tell("on_train_begin")
             with self._interrupt:
                 self._attend()  # to what an interrupted run had left to do
                 while not self._done() or self._is_end_due():
@@ -143,7 +140,7 @@ class Engine:
             self.model.eval()
             if self.average is not None and self.state.global_step:
                 self.model.load_state_dict(self.average.module.state_dict())
-            self._tell("on_train_end")
+            self.tell("on_train_end")
         return self.history
 
     def _done(self) -> bool:
@@ -160,7 +157,7 @@ class Engine:
     def _run_epoch(self) -> None:
         if not self.in_pass:
             self.in_pass, self.pass_steps, self.carried = True, 0, None
-            self._tell("on_epoch_begin")
+            self.tell("on_epoch_begin")
         batches = iter(self.loader)
         self.model.train()
         while not (self._done() or self.control.should_epoch_stop):
@@ -168,15 +165,15 @@ class Engine:
             self._in_step = True
             group = list(islice(batches, self.args.gradient_accumulation_steps))
             if group:
-                self._tell("on_step_begin")
-                self._run_step(group)
+                self.tell("on_step_begin")
+                take_step(self, group)
             self._in_step = False
             if not group:
                 break
-            self._tell("on_step_end")
+            self.tell("on_step_end")
             self._attend()
         self._end_pass()
-        self._tell("on_epoch_end")
+        self.tell("on_epoch_end")
         self._attend()
 
     def _end_pass(self) -> None:
@@ -186,54 +183,6 @@ class Engine:
             self.loader.end_pass()
             self.in_pass = self.control.should_epoch_stop = False
             self.passes += 1
-
-    def _run_step(self, group: Sequence[Any]) -> None:
-        """Take one step on the batches of a group, every target of which counts the same."""
-        started = time.perf_counter()
-        self.optimizer.zero_grad()
-        before = self.carried
-        loss, tokens, self.carried = accumulate_gradients(
-            self.model,
-            group,
-            before,
-            self.args.label_smoothing_factor,
-            lambda: self._tell("on_substep_end"),
-        )
-        self._tell("on_after_backward", batches=group)
-        norm = clip_grad_norm_(self.parameters, self.args.max_grad_norm or math.inf).item()
-        self._refuse_non_finite(loss, norm, lambda: losses_of(self.model, group, before))
-        self._tell("on_after_clip", grad_norm=norm)
-        with interrupt_deferred():
-            self._tell("on_pre_optimizer_step")
-            lr = self.optimizer.param_groups[0]["lr"]
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-            self._tell("on_optimizer_step")
-            if self.scheduler is not None and not self._on_plateau:
-                self.scheduler.step()
-            self.state.global_step += 1
-            self.pass_steps += 1
-            self.state.epoch = self.passes + self.pass_steps / self.steps_per_epoch
-            self.state.num_input_tokens_seen += tokens
-            self.history.add_step(loss, norm, lr, tokens, time.perf_counter() - started)
-
-    def _refuse_non_finite(
-        self, loss: float, norm: float, forward: Callable[[], tuple[Tensor, ...]]
-    ) -> None:
-        rate = self.optimizer.param_groups[0]["lr"]
-        refuse_non_finite(
-            self.model,
-            forward,
-            loss,
-            norm,
-            f"step {self.state.global_step + 1} (epoch {self.passes + 1})",
-            f"the learning rate {rate:g} is too high, or gradients are not clipped",
-        )
-
-    @property
-    def _on_plateau(self) -> bool:
-        return isinstance(self.scheduler, ReduceLROnPlateau)
 
     # --- between steps ----------------------------------------------------------------------------
 
@@ -262,7 +211,7 @@ class Engine:
         """Add figures to the run's log, and tell the callbacks."""
         entry = {**logs, "epoch": self.state.epoch, "step": self.state.global_step}
         self.state.log_history.append(entry)
-        self._tell("on_log", logs=entry)
+        self.tell("on_log", logs=entry)
 
     def evaluate(self) -> dict[str, float]:
         """Measure the model as it is, and add a row to the history.
@@ -282,9 +231,9 @@ class Engine:
                 raise NonFiniteError(f"the validation loss is {loss} after step {step}")
             self.log({f"eval_{name}": value for name, value in metrics.items()})
         self.history.add_record(self.state.epoch, self.state.global_step, metrics)
-        if metrics and self._on_plateau:
+        if metrics and isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(metrics["loss"])
-        self._tell("on_evaluate", metrics={f"eval_{k}": value for k, value in metrics.items()})
+        self.tell("on_evaluate", metrics={f"eval_{k}": value for k, value in metrics.items()})
         self.model.train()
         return metrics
 
@@ -300,7 +249,7 @@ class Engine:
             self.state.best_model_checkpoint = str(self.checkpoints.path_of(step))
         with interrupt_deferred():
             folder = self.checkpoints.write(self.model, take_snapshot(self), self.state)
-        self._tell("on_save", checkpoint=folder)
+        self.tell("on_save", checkpoint=folder)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take over what a checkpoint holds; the next `run` goes on from there.
@@ -313,7 +262,8 @@ class Engine:
         checkpoint.load_weights(self.model)
         load_snapshot(self, checkpoint.snapshot)
 
-    def _tell(self, event: str, **more: Any) -> None:
+    def tell(self, event: str, **more: Any) -> None:
+        """Tell the callbacks of an event, with all that they may want to look at."""
         self._callbacks.tell(
             event,
             self.args,
