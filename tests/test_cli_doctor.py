@@ -42,6 +42,16 @@ def test_a_text_that_has_gone_is_said(folder):
     assert "longest span shared" not in done.stdout
 
 
+def test_a_run_that_diverged_before_anything_was_saved(folder):
+    text, run = folder.parent / "cats.txt", folder.parent / "diverged"
+    done = minilm("train", "--data", text, "--out", run, *TINY, "--lr", "1e9")
+    assert "nothing was saved" in done.stderr
+    assert not (run / "config.json").exists()
+    done = minilm("doctor", run)
+    assert done.stdout.startswith("1. not a number (broken)\n"), done.stderr
+    assert "learning rate too high" in done.stdout
+
+
 def test_a_folder_that_is_no_run(tmp_path):
     done = minilm("doctor", tmp_path)
     assert done.returncode == 1

@@ -8,7 +8,7 @@ from training_helpers import CYCLE, At, Bigram, interrupt, same_weights, tiny_mo
 
 import minilm
 from minilm import optim
-from minilm.data import DataLoader, StreamLoader, TokenDataset
+from minilm.data import DataLoader, StreamLoader, Subset, TokenDataset
 from minilm.models import NGramModel
 from minilm.training import EarlyStopping, fit
 
@@ -60,6 +60,19 @@ def test_an_n_gram_model_counts():
     history = model.fit(TRAIN, validation_data=VALID, epochs=7)
     assert history.history["val_loss"] == [model.loss(VALID)]
     assert history.best() == (1, model.loss(VALID))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_n_gram_model_counts_the_text_behind_windows(kind):
+    if kind == "samples":
+        samples = [(TRAIN[:4], TRAIN[1:5])]
+        with pytest.raises(ValueError, match="one axis"):
+            NGramModel(2, 5).fit(samples)
+        with pytest.raises(TypeError, match="give it the ids"):
+            NGramModel(2, 5).fit(Subset(TokenDataset(TRAIN, 10), [0]))
+    else:
+        history = NGramModel(2, 5).fit(KINDS[kind], TokenDataset(VALID, 10), 3)
+        assert history.history["val_loss"] == [NGramModel(2, 5).count(TRAIN).loss(VALID)]
 
 
 def test_an_optimizer_of_one_s_own():
@@ -143,6 +156,7 @@ def test_what_is_shown(monkeypatch, verbose, lines):
         ({"optimizer": "adan"}, ValueError, "'adan'; did you mean 'adam'?"),
         ({"verbose": 3}, ValueError, "verbose must be"),
         ({"learning_rat": 1}, ValueError, "no 'learning_rat'; did you mean 'learning_rate'?"),
+        ({"epoch": 3}, ValueError, "no 'epoch'; did you mean 'epochs'?"),
         ({"validation_data": []}, ValueError, "validation set is empty"),
         ({"validation_data": VALID[:1]}, ValueError, "validation text has 1 token"),
         ({"callbacks": [print]}, TypeError, "callbacks are TrainerCallback"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilm.evaluation import Yardstick, yardstick
-from minilm.models.folder import read_config
+from minilm.models.folder import CONFIG, read_config
 from minilm.training.corpus import Corpus
 from minilm.training.diagnostics import read_diagnostics
 from minilm.training.logs import HISTORY
@@ -164,10 +164,9 @@ def _read_history(path: Path) -> list[dict[str, float]]:
 
 def _reached(folder: Path) -> dict[str, Any]:
     """Return what the run wrote of itself, which is nothing before its first epoch."""
-    try:
-        return dict(read_config(folder).get("training") or {})
-    except FileNotFoundError:
+    if not (folder / CONFIG).is_file():
         return {}
+    return dict(read_config(folder).get("training") or {})
 
 
 def _read_corpus(recipe: Recipe, reached: dict[str, Any]) -> tuple[Corpus | None, str]:

@@ -20,7 +20,7 @@ def saturated(evidence: Evidence) -> Finding | None:
     layer, gate, share = _worst(evidence, "saturated")
     if share <= SATURATED:
         return None
-    what = f"gate {gate} of {layer}" if gate != "h" else f"units of {layer}"
+    what = f"gates {gate} of {layer}" if gate != "h" else f"units of {layer}"
     return Finding(
         "saturated gates",
         Severity.HARM,

@@ -90,7 +90,7 @@ class NGramModel:
         self._counted = True
         return self
 
-    def fit(self, train: Any, validation_data: Any = None, **ignored: Any) -> Any:
+    def fit(self, train: Any, validation_data: Any = None, *ignored: Any, **more: Any) -> Any:
         """Count the n-grams of a text, as other models learn from it; see `LanguageModel.fit`.
 
         One pass finds all there is, so further arguments (`epochs`, `lr`, ...) change nothing.
@@ -98,7 +98,8 @@ class NGramModel:
         Parameters
         ----------
         train, validation_data : Tensor, ndarray or sequence of int
-            Token ids ``(time,)``.
+            Token ids ``(time,)``; or a `TokenDataset`, a `DataLoader` of one, or a `StreamLoader`,
+            whose whole text is counted once.
 
         Returns
         -------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from minilm.data import DataLoader, Dataset, StreamLoader, TokenDataset
 from minilm.lock import hold_folder
 from minilm.random import default_generator, manual_seed
 from minilm.training.arguments import TrainingArguments, check_names
@@ -77,7 +79,7 @@ def fit(
     >>> history.best("val_loss")
     """
     known = [column.name for column in fields(TrainingArguments)]
-    check_names("fit", arguments, known)
+    check_names("fit", arguments, [*inspect.signature(fit).parameters, *known])
     args = TrainingArguments(
         **{
             "num_train_epochs": epochs,
@@ -125,14 +127,28 @@ def progress(verbose: str | int) -> list[Progress]:
 
 def fit_by_counting(model: Any, train: Any, validation_data: Any = None) -> History:
     """Have an n-gram model count a text, and return what it reaches; see `NGramModel.fit`."""
+    ids = _text_of(train)
     history = History(steps_per_epoch=1)
     history.start_clock()
-    model.count(train)
-    loss = model.loss(train) if len(train) > 1 else 0.0
-    history.add_step(loss, 0.0, 0.0, len(train), history.seconds)
+    model.count(ids)
+    loss = model.loss(ids) if len(ids) > 1 else 0.0
+    history.add_step(loss, 0.0, 0.0, len(ids), history.seconds)
     metrics = {}
     if validation_data is not None:
-        metrics = with_perplexity(model.loss(validation_data))
+        metrics = with_perplexity(model.loss(_text_of(validation_data)))
     history.add_record(1, 1, metrics)
     history.stop_clock()
     return history
+
+
+def _text_of(data: Any) -> Any:
+    """Return the ids of a text ``(time,)``, also where it was cut into windows already."""
+    data = data.dataset if isinstance(data, DataLoader) else data
+    if isinstance(data, (StreamLoader, TokenDataset)):
+        return data.ids
+    if isinstance(data, Dataset):
+        raise TypeError(
+            "an n-gram model counts a text, token after token, and samples are pieces of one: "
+            f"give it the ids (time,) rather than a {type(data).__name__}"
+        )
+    return data
