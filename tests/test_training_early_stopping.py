@@ -1,7 +1,7 @@
 import pytest
 from training_helpers import CYCLE, At, interrupt, same_weights, tiny_engine, weights
 
-from minilm.training import EarlyStopping, TrainerCallback
+from minilm.training import EarlyStopping, EarlyStoppingCallback, TrainerCallback
 
 
 class Script(TrainerCallback):
@@ -92,6 +92,39 @@ def test_a_second_run_begins_anew():
 def test_what_is_not_measured_cannot_be_monitored():
     with pytest.raises(ValueError, match="monitors 'f1', but the evaluation gives loss, perplex"):
         tiny_engine(None, EarlyStopping("val_f1")).run()
+
+
+def test_where_nothing_is_evaluated_it_says_so_before_the_first_step():
+    with pytest.raises(ValueError, match="monitors 'loss', but nothing is evaluated"):
+        tiny_engine(None, EarlyStopping(), eval_strategy="no").run()
+
+
+def test_hugging_face_s_callback_looks_at_the_metric_of_the_best_model():
+    script, stop = Script([5, 4, 4.5, 4.4, 4.3]), EarlyStoppingCallback(2, 0.05)
+    engine = tiny_engine(None, script, stop, num_train_epochs=5)
+    engine.run()
+    assert engine.state.epoch == 4
+    assert same_weights(weights(engine.model), script.weights[3])  # restoring was not asked for
+    script, stop = Script([5, 4, 4.5, 4.4]), EarlyStoppingCallback()
+    options = {"greater_is_better": True, "metric_for_best_model": "eval_loss"}
+    engine = tiny_engine(None, script, stop, load_best_model_at_end=True, **options)
+    engine.run()
+    assert engine.state.epoch == 2
+    with pytest.raises(ValueError, match="metric_for_best_model is 'f1', but the evaluation"):
+        tiny_engine(None, EarlyStoppingCallback(), metric_for_best_model="f1").run()
+
+
+def test_a_metric_that_nobody_asked_for_may_be_missing():
+    def rename(poll):
+        return {"cats_loss": 1.0}
+
+    engine = tiny_engine(None)
+    engine._validate = rename
+    assert engine.run().history["val_cats_loss"] == [1.0] * 4
+    engine = tiny_engine(None, load_best_model_at_end=True)
+    engine._validate = rename
+    with pytest.raises(ValueError, match="metric_for_best_model is 'loss', but .* eval_cats_loss"):
+        engine.run()
 
 
 @pytest.mark.parametrize(

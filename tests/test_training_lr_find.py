@@ -13,7 +13,7 @@ import pytest
 
 import minilm
 from minilm import nn, optim
-from minilm.data import DataLoader
+from minilm.data import DataLoader, TokenDataset
 from minilm.training import LRFinding, NonFiniteError, StreamLoader, lr_find
 
 IDS = np.tile(np.random.default_rng(0).integers(0, 11, 40), 20)
@@ -213,6 +213,20 @@ def test_the_data_are_not_copied(model):
             raise AssertionError("copied")
 
     assert len(lr_find(model, DataLoader(Data(), 2), num_iter=3).losses) == 3
+
+
+def test_what_fit_takes_will_do(model):
+    windows = TokenDataset(IDS, 8)
+    for data in (IDS, windows, StreamLoader(IDS, 2, 8)):
+        assert len(lr_find(model, data, num_iter=3).losses) == 3
+    pairs = [windows[:2], windows[2:4]]
+    by_name = [{"input_ids": windows.ids[None, k : k + 9]} for k in (0, 4)]
+    by_name = [batch | {"labels": batch["input_ids"]} for batch in by_name]
+    gpt = minilm.GPT2LMHeadModel(
+        minilm.GPT2Config(vocab_size=model.embedding.num_embeddings, n_embd=8, n_layer=1, n_head=2)
+    )
+    assert len(lr_find(model, pairs, num_iter=3).losses) == 3
+    assert len(lr_find(gpt, by_name, num_iter=3).losses) == 3
 
 
 # --- what is refused ---

@@ -184,6 +184,9 @@ def test_without_a_checkpoint_a_run_begins_anew(tmp_path):
     loader = StreamLoader(CYCLE, 4, 10)
     build_engine(tiny_model(), loader, args, say=said.append).run()
     assert said == [f"{tmp_path} has no checkpoint: the run begins anew"]
+    args = TrainingArguments(output_dir=str(tmp_path / "b"), resume_from_checkpoint=True)
+    with pytest.warns(UserWarning, match="has no checkpoint: the run begins anew"):
+        build_engine(tiny_model(), loader, args)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ def test_predictions_of_pairs_and_of_other_lengths():
 
 def test_several_sets_to_evaluate_on():
     one = trainer(valid={"near": VALID, "far": TRAIN}, eval_strategy="epoch", num_train_epochs=1)
+    one.train()
+    one.args.load_best_model_at_end = True
     with pytest.raises(ValueError, match="metric_for_best_model is 'loss'.*eval_near_loss"):
         one.train()
     one.args.metric_for_best_model = "near_loss"
@@ -302,6 +304,7 @@ def test_columns_that_the_model_does_not_take_are_left_out():
         (lambda: Trainer(), "takes a model, or model_init"),
         (lambda: trainer(train=None).train(), "training requires a train_dataset"),
         (lambda: trainer(valid=None).evaluate(), "evaluation requires an eval_dataset"),
+        (lambda: trainer(valid=None, eval_strategy="epoch").train(), "Trainer has no eval_dataset"),
         (lambda: trainer().save_model(), "no output_dir"),
         (lambda: trainer(ByName(), [{"input_ids": CYCLE[:5]}] * 9).train(), "no 'labels'"),
     ],

@@ -7,7 +7,7 @@ from minilm.training.callback import TrainerCallback, TrainerControl, TrainerSta
 from minilm.training.checkpoint import CheckpointError, CheckpointFolder
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.diagnostics import Diagnostics, read_diagnostics
-from minilm.training.early_stopping import EarlyStopping
+from minilm.training.early_stopping import EarlyStopping, EarlyStoppingCallback
 from minilm.training.engine import Engine
 from minilm.training.fit import fit
 from minilm.training.history import History
@@ -29,6 +29,7 @@ __all__ = [
     "CheckpointFolder",
     "Diagnostics",
     "EarlyStopping",
+    "EarlyStoppingCallback",
     "Engine",
     "EvalPrediction",
     "Evaluation",

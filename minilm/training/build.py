@@ -20,6 +20,7 @@ from minilm.training.setup import (
     prepare_model,
 )
 from minilm.training.trackers import make_trackers
+from minilm.warn import warn_caller
 
 
 def build_engine(
@@ -32,7 +33,7 @@ def build_engine(
     scheduler: Any = None,
     callbacks: Sequence[Any] = (),
     tokenizer: Any = None,
-    say: Callable[[str], object] = lambda message: None,
+    say: Callable[[str], object] | None = None,
 ) -> Engine:
     """Make an engine from arguments, where they say so in the middle of a run.
 
@@ -52,8 +53,9 @@ def build_engine(
         After those that keep the run's own files.
     tokenizer : tokenizers.Tokenizer, optional
         Saved with each checkpoint.
-    say : callable
-        Told, in words, where a run goes on.
+    say : callable, optional
+        Told, in words, where a run goes on. Without it, a run that begins anew although it was to
+        go on gives a warning.
 
     Returns
     -------
@@ -99,12 +101,13 @@ def _resume(
     engine: Engine,
     checkpoints: CheckpointFolder,
     where: str | bool,
-    say: Callable[[str], object],
+    say: Callable[[str], object] | None,
 ) -> None:
     checkpoint = checkpoints.latest() if where is True else checkpoints.read(str(where))
     if checkpoint is None:
-        say(f"{checkpoints.folder} has no checkpoint: the run begins anew")
+        (say or warn_caller)(f"{checkpoints.folder} has no checkpoint: the run begins anew")
         return
     engine.resume(checkpoint)
     checkpoints.clear_leftovers()
-    say(f"going on from {checkpoint.folder}, after step {engine.state.global_step:,}")
+    if say is not None:
+        say(f"going on from {checkpoint.folder}, after step {engine.state.global_step:,}")

@@ -278,7 +278,7 @@ def _line(sample: dict[str, Any]) -> str:
 
 
 def _parse(text: str) -> list[dict[str, Any]]:
-    """Return samples; a null, which is what `_line` made of a number that was not finite, is infinity.
+    """Return samples; a null, which `_line` made of a number that was not finite, is infinity.
 
     So the sample of a run that diverged compares as what it is.
     """

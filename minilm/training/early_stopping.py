@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minilm.training.arguments import TrainingArguments
 from minilm.training.callback import TrainerCallback
 from minilm.training.history import is_better_bigger
+
+
+def best_metric(args: TrainingArguments) -> tuple[str, bool]:
+    """Return the metric that tells which evaluation is best, and whether it grows."""
+    monitor = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    bigger = args.greater_is_better
+    return monitor, is_better_bigger(monitor) if bigger is None else bigger
 
 
 class BestWeights:
@@ -102,7 +110,18 @@ class EarlyStopping(TrainerCallback):
         self._best.weights = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Forget an earlier run, unless this one goes on with it."""
+        """Forget an earlier run, unless this one goes on with it.
+
+        Raises
+        ------
+        ValueError
+            If nothing will be evaluated.
+        """
+        if args.eval_strategy == "no":
+            raise ValueError(
+                f"EarlyStopping monitors {self.monitor!r}, but nothing is evaluated: give "
+                "eval_strategy='epoch' or 'steps'"
+            )
         if state.global_step == 0:
             self._reset()
         elif self.stopped_epoch:
@@ -168,6 +187,35 @@ class EarlyStopping(TrainerCallback):
         self._best.weights = state["weights"]
 
 
+class EarlyStoppingCallback(EarlyStopping):
+    """Hugging Face's ``EarlyStoppingCallback``: early stopping on ``metric_for_best_model``.
+
+    Whether the model is left with its best weights, ``load_best_model_at_end`` says.
+
+    Parameters
+    ----------
+    early_stopping_patience : int
+        Evaluations without improvement after which to stop.
+    early_stopping_threshold : float
+        Changes that are not above it are no improvement.
+    """
+
+    def __init__(
+        self, early_stopping_patience: int = 1, early_stopping_threshold: float = 0.0
+    ) -> None:
+        super().__init__(
+            patience=early_stopping_patience,
+            min_delta=early_stopping_threshold,
+            restore_best_weights=False,
+        )
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look up what counts, and forget an earlier run, unless this one goes on with it."""
+        self.monitor, bigger = best_metric(args)
+        self._sign = -1.0 if bigger else 1.0
+        super().on_train_begin(args, state, control, **kwargs)
+
+
 class KeepBest(TrainerCallback):
     """Note the best evaluation in the state, and leave the model with its weights if wanted.
 
@@ -179,12 +227,17 @@ class KeepBest(TrainerCallback):
         Which values are better.
     restore : bool
         Whether the model is left with the best weights.
+    required : bool
+        Whether an evaluation without the metric is an error; else it is passed over.
     """
 
-    def __init__(self, monitor: str, bigger_is_better: bool, restore: bool) -> None:
-        self.monitor = monitor.removeprefix("eval_")
+    def __init__(
+        self, monitor: str, bigger_is_better: bool, restore: bool, required: bool = True
+    ) -> None:
+        self.monitor = monitor
         self._sign = -1 if bigger_is_better else 1
         self._restore = restore
+        self._required = required
         self._best = BestWeights()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -196,9 +249,10 @@ class KeepBest(TrainerCallback):
             If the metric was not measured.
         """
         metrics = kwargs["metrics"]
-        if not metrics:
+        value = metrics.get(f"eval_{self.monitor}")
+        if value is None and not (metrics and self._required):
             return
-        if (value := metrics.get(f"eval_{self.monitor}")) is None:
+        if value is None:
             names = ", ".join(metrics)
             raise ValueError(
                 f"metric_for_best_model is {self.monitor!r}, but the evaluation gives {names}"

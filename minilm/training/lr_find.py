@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import minilm.nn.functional as F
 from minilm import optim
+from minilm.data import Dataset
 from minilm.grad_mode import no_grad
 from minilm.models.base import read_on
 from minilm.tensor import Tensor
+from minilm.training.arguments import TrainingArguments
+from minilm.training.batch import batch_loss
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.lr_finding import LRFinding
+from minilm.training.setup import is_ids, make_loader
 from minilm.training.snapshot import random_streams_kept
 
 
 def lr_find(
     model: Any,
-    loader: Iterable[tuple[Any, Any]],
+    loader: Any,
     criterion: Callable[[Tensor, Any], Tensor] | None = None,
     optimizer: optim.Optimizer | None = None,
     *,
@@ -44,10 +47,13 @@ def lr_find(
     model : nn.Module
         Maps ids ``(batch, time)`` to logits ``(batch, time, vocab)``, or to an output with
         ``.logits``. One that carries a state starts every batch from none.
-    loader : iterable
-        Gives pairs of inputs and targets, ids ``(batch, time)``, again and again.
+    loader : iterable, Dataset or array of int
+        Gives batches, again and again: pairs of inputs and targets, ids ``(batch, time)``, or
+        mappings with ``input_ids`` and ``labels``. Of a data set or a text's ids batches of 32 are
+        made, as `fit` does.
     criterion : callable, optional
-        Maps logits ``(batch, vocab, time)`` and targets to a loss; cross-entropy by default.
+        Maps logits ``(batch, vocab, time)`` and targets to a loss, where batches are pairs;
+        cross-entropy by default.
     optimizer : optim.Optimizer, optional
         The one to be used, over the model's parameters: the best rate depends on it. By default
         `AdamW`, decay on matrices only. All groups get the same rate.
@@ -82,8 +88,7 @@ def lr_find(
     """
     _check_settings(start_lr, end_lr, num_iter, smooth, stop_factor)
     rates = [start_lr * (end_lr / start_lr) ** (step / (num_iter - 1)) for step in range(num_iter)]
-    loss_of = _cross_entropy if criterion is None else criterion
-    batches = _endless(_copied(loader))
+    batches = _endless(_copied(_as_loader(loader, model)))
     losses: list[float] = []
     running: list[float] = []
     with _left_as_it_was(model, optimizer):
@@ -92,8 +97,7 @@ def lr_find(
         model.train()
         mean = 0.0
         for step, rate in enumerate(rates):
-            inputs, targets = next(batches)
-            loss = loss_of(read_on(model, inputs, None)[0].transpose(1, 2), targets)
+            loss = _loss_of(model, next(batches), criterion)
             value = loss.item()
             if not math.isfinite(value):
                 if step == 0:
@@ -131,8 +135,17 @@ def _check_settings(
         raise ValueError(f"stop_factor must be above 1, got {stop_factor}")
 
 
-def _cross_entropy(logits: Tensor, targets: Any) -> Tensor:
-    return F.cross_entropy(logits, targets)
+def _as_loader(data: Any, model: Any) -> Any:
+    if not (is_ids(data) or isinstance(data, Dataset)):
+        return data
+    return make_loader(data, TrainingArguments(per_device_train_batch_size=32), model)
+
+
+def _loss_of(model: Any, batch: Any, criterion: Callable[[Tensor, Any], Tensor] | None) -> Tensor:
+    if criterion is None:
+        return batch_loss(model, batch)[0]
+    inputs, targets = batch
+    return criterion(read_on(model, inputs, None)[0].transpose(1, 2), targets)
 
 
 # --- leaving things as they were ------------------------------------------------------------------

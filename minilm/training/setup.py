@@ -15,8 +15,7 @@ from minilm.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from minilm.random import Generator
 from minilm.tensor import Tensor
 from minilm.training.arguments import TrainingArguments
-from minilm.training.early_stopping import KeepBest
-from minilm.training.history import is_better_bigger
+from minilm.training.early_stopping import KeepBest, best_metric
 
 WINDOW = 64  # tokens through which gradients flow, where nobody says
 
@@ -141,8 +140,7 @@ def is_ids(data: Any) -> bool:
 
 def make_keep_best(args: TrainingArguments) -> Sequence[KeepBest]:
     """Return the callback that notes which evaluation was best."""
-    monitor = args.metric_for_best_model or "loss"
-    bigger = args.greater_is_better
-    if bigger is None:
-        bigger = is_better_bigger(monitor)
-    return [KeepBest(monitor, bigger, args.load_best_model_at_end)]
+    monitor, bigger = best_metric(args)
+    wanted = args.load_best_model_at_end or args.save_strategy == "best"
+    required = wanted or args.metric_for_best_model is not None
+    return [KeepBest(monitor, bigger, args.load_best_model_at_end, required)]

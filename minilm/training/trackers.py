@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _there(module: str) -> bool:
 
 def _tensorboard_writer() -> Any:
     for module in ("tensorboardX", "torch.utils.tensorboard"):
-        if _there(module.split(".")[0]):
+        with suppress(ImportError):  # torch has it, but only where tensorboard is
             return importlib.import_module(module).SummaryWriter
     raise ImportError(
         "logging to TensorBoard needs a writer of event files: pip install tensorboardX"

@@ -172,6 +172,9 @@ class Trainer:
             If another run is writing into ``output_dir``.
         NonFiniteError
             If a loss or a gradient becomes NaN or infinite.
+        ValueError
+            If there is nothing to train on, or nothing to evaluate on though the arguments ask
+            for it.
         """
         args = self.args
         if resume_from_checkpoint is not None:
@@ -193,6 +196,11 @@ class Trainer:
         return make_loader(data, args, self.model, self._collator(data))
 
     def _build(self, args: TrainingArguments) -> Engine:
+        if self.eval_dataset is None and args.eval_strategy != "no":
+            raise ValueError(
+                f"eval_strategy is {args.eval_strategy!r}, but Trainer has no eval_dataset: pass "
+                "one, or eval_strategy='no'"
+            )
         loader = self._loader(args)
         bars = [] if args.disable_tqdm else [Progress()]
         engine = build_engine(
