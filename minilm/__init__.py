@@ -7,6 +7,9 @@ The names are PyTorch's, so that a tutorial written for ``import torch`` runs wi
 from __future__ import annotations
 
 import importlib
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
 from minilm import dtypes
@@ -29,6 +32,7 @@ from minilm.creation import randperm as randperm
 from minilm.creation import tensor as tensor
 from minilm.creation import zeros as zeros
 from minilm.creation import zeros_like as zeros_like
+from minilm.device import device as device
 from minilm.dtypes import double as double
 from minilm.dtypes import float16 as float16
 from minilm.dtypes import float32 as float32
@@ -39,6 +43,7 @@ from minilm.dtypes import int64 as int64
 from minilm.dtypes import long as long
 from minilm.dtypes import uint8 as uint8
 from minilm.grad_mode import enable_grad as enable_grad
+from minilm.grad_mode import inference_mode as inference_mode
 from minilm.grad_mode import is_grad_enabled as is_grad_enabled
 from minilm.grad_mode import no_grad as no_grad
 from minilm.grad_mode import set_grad_enabled as set_grad_enabled
@@ -51,6 +56,7 @@ from minilm.operations import amin as amin
 from minilm.operations import any as any
 from minilm.operations import argmax as argmax
 from minilm.operations import argmin as argmin
+from minilm.operations import argsort as argsort
 from minilm.operations import bmm as bmm
 from minilm.operations import cat as cat
 from minilm.operations import chunk as chunk
@@ -65,6 +71,7 @@ from minilm.operations import exp as exp
 from minilm.operations import flatten as flatten
 from minilm.operations import flip as flip
 from minilm.operations import gather as gather
+from minilm.operations import index_select as index_select
 from minilm.operations import isfinite as isfinite
 from minilm.operations import isnan as isnan
 from minilm.operations import log as log
@@ -86,9 +93,11 @@ from minilm.operations import permute as permute
 from minilm.operations import pow as pow
 from minilm.operations import relu as relu
 from minilm.operations import reshape as reshape
+from minilm.operations import scatter as scatter
 from minilm.operations import sigmoid as sigmoid
 from minilm.operations import sin as sin
 from minilm.operations import softmax as softmax
+from minilm.operations import sort as sort
 from minilm.operations import split as split
 from minilm.operations import sqrt as sqrt
 from minilm.operations import squeeze as squeeze
@@ -144,6 +153,7 @@ if TYPE_CHECKING:
     from minilm.models.llama import LlamaModel as LlamaModel
     from minilm.models.rnn import RNNModel as RNNModel
     from minilm.pipelines.factory import pipeline as pipeline
+    from minilm.runtime import compile as compile
     from minilm.runtime import get_num_threads as get_num_threads
     from minilm.runtime import set_num_threads as set_num_threads
     from minilm.runtime import show_config as show_config
@@ -177,6 +187,7 @@ _LAZY = {
     "RNNModel": "minilm.models.rnn",
     "TextDataset": "minilm.data.dataset",
     "Vocab": "minilm.data.vocab",
+    "compile": "minilm.runtime",
     "default_data_collator": "minilm.data.collators",
     "get_num_threads": "minilm.runtime",
     "load": "minilm.serialization",
@@ -188,7 +199,8 @@ _LAZY = {
     "validate": "minilm.training.loop",
 }
 _SUBPACKAGES = tuple(
-    "data evaluation generation models nn optim pipelines tokenization training".split()
+    "backends cuda data evaluation generation models nn optim pipelines tokenization training "
+    "utils".split()
 )
 
 

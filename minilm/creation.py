@@ -1,4 +1,7 @@
-"""Making tensors: from data, filled, and random."""
+"""Making tensors: from data, filled, and random.
+
+All but `from_numpy` and `multinomial` take ``device=``, which must be the CPU.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilm import dtypes
+from minilm.device import on_device
 from minilm.methods.shapes import sizes
 from minilm.random import Generator, default_generator
 from minilm.tensor import Tensor, TensorLike, as_tensor
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 # --- from data ------------------------------------------------------------------------------------
 
 
+@on_device
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Copy data into a tensor.
 
@@ -79,21 +84,25 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 # --- filled ---------------------------------------------------------------------------------------
 
 
+@on_device
 def zeros(*size: Any, dtype: DTypeLike = dtypes.float32, requires_grad: bool = False) -> Tensor:
     """Make a tensor of zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``."""
     return Tensor(np.zeros(sizes(size), dtype), requires_grad)
 
 
+@on_device
 def ones(*size: Any, dtype: DTypeLike = dtypes.float32, requires_grad: bool = False) -> Tensor:
     """Make a tensor of ones: ``ones(2, 3)`` or ``ones((2, 3))``."""
     return Tensor(np.ones(sizes(size), dtype), requires_grad)
 
 
+@on_device
 def empty(*size: Any, dtype: DTypeLike = dtypes.float32, requires_grad: bool = False) -> Tensor:
     """Make a tensor of whatever is in memory: fill it before use."""
     return Tensor(np.empty(sizes(size), dtype), requires_grad)
 
 
+@on_device
 def full(
     size: Sequence[int],
     fill_value: float,
@@ -106,27 +115,32 @@ def full(
     return Tensor(np.full(tuple(size), value, value.dtype), requires_grad)
 
 
+@on_device
 def zeros_like(input: TensorLike, *, dtype: DTypeLike | None = None) -> Tensor:  # noqa: A002
     """Make a tensor of zeros, of the shape and dtype of another."""
     return full_like(input, 0, dtype=dtype)
 
 
+@on_device
 def ones_like(input: TensorLike, *, dtype: DTypeLike | None = None) -> Tensor:  # noqa: A002
     """Make a tensor of ones, of the shape and dtype of another."""
     return full_like(input, 1, dtype=dtype)
 
 
+@on_device
 def full_like(input: TensorLike, fill_value: float, *, dtype: DTypeLike | None = None) -> Tensor:  # noqa: A002
     """Make a tensor that is `fill_value` everywhere, of the shape and dtype of another."""
     like = as_tensor(input)
     return Tensor(np.full(like.shape, fill_value, like.dtype if dtype is None else dtype))
 
 
+@on_device
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike = dtypes.float32) -> Tensor:
     """Make a matrix ``(n, m)`` of zeros with ones on its diagonal."""
     return Tensor(np.eye(n, m, dtype=dtype))
 
 
+@on_device
 def arange(
     start: float,
     end: float | None = None,
@@ -147,6 +161,7 @@ def arange(
     return Tensor(np.arange(first, last, step, dtype=dtype), requires_grad)
 
 
+@on_device
 def linspace(start: float, end: float, steps: int, *, dtype: DTypeLike = dtypes.float32) -> Tensor:
     """Make `steps` numbers at equal distances, from `start` to `end`, both included."""
     return Tensor(np.linspace(start, end, steps, dtype=dtype))
@@ -155,6 +170,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: DTypeLike = dtypes.
 # --- random ---------------------------------------------------------------------------------------
 
 
+@on_device
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -166,6 +182,7 @@ def rand(
     return Tensor(draws.astype(dtype, copy=False), requires_grad)
 
 
+@on_device
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -177,18 +194,21 @@ def randn(
     return Tensor(draws.astype(dtype, copy=False), requires_grad)
 
 
+@on_device
 def rand_like(input: TensorLike, *, generator: Generator | None = None) -> Tensor:  # noqa: A002
     """Draw as `rand`, in the shape and dtype of another tensor."""
     like = as_tensor(input)
     return rand(like.shape, generator=generator, dtype=like.dtype)
 
 
+@on_device
 def randn_like(input: TensorLike, *, generator: Generator | None = None) -> Tensor:  # noqa: A002
     """Draw as `randn`, in the shape and dtype of another tensor."""
     like = as_tensor(input)
     return randn(like.shape, generator=generator, dtype=like.dtype)
 
 
+@on_device
 def randint(
     low: int,
     high: int | Sequence[int],
@@ -208,6 +228,7 @@ def randint(
     return Tensor(draws.astype(dtype, copy=False))
 
 
+@on_device
 def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     """Draw an order of the numbers 0 to ``n - 1``."""
     return Tensor((generator or default_generator).permutation(n))

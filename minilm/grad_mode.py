@@ -81,6 +81,10 @@ def no_grad(function: Callable[P, R] | None = None) -> _GradModeSwitch | Callabl
     return switch if function is None else switch(function)
 
 
+inference_mode = no_grad
+"""PyTorch's other name for it."""
+
+
 @overload
 def enable_grad() -> _GradModeSwitch: ...
 @overload

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from minilm import _core
 
+M = TypeVar("M")
+
 _OLD_CORES = ("prescott", "core2", "generic", "katmai", "coppermine", "northwood", "banias")
+
+
+def compile(model: M, *args: Any, **kwargs: Any) -> M:  # noqa: A001
+    """Return the model: its layers are compiled already; for code written for PyTorch."""
+    return model
 
 
 def set_num_threads(num_threads: int) -> None:

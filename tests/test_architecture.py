@@ -32,6 +32,7 @@ LAYERS = [
     {"tokenization"},
     {"generation", "models"},
     {"optim"},
+    {"utils"},
     {"nn", "data"},
 ]
 SIBLINGS = [{"generation", "models"}]  # these two also know each other

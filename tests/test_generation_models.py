@@ -7,7 +7,7 @@ from generation_helpers import MODELS, VOCAB, gpt2, logits_after, ngram, recurre
 import minilm
 from minilm.data.tokenizer import train_char_tokenizer
 from minilm.generation import GenerationConfig, generate, likeliest, start_ids
-from minilm.models import RNNModel
+from minilm.models import GPT2Config, GPT2LMHeadModel, RNNModel
 
 IDS = [[0, 0, 3, 5], [1, 4, 2, 6], [0, 5, 5, 1]]
 MASK = [[0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]]
@@ -85,6 +85,14 @@ def test_called_with_no_arguments_it_works(name):
     out = model_generate(MODELS[name]())
     begin = 1 if name.startswith(("gpt2", "llama")) else 0
     assert out.shape == (1, 51) and int(out.numpy()[0, 0]) == begin
+
+
+def test_without_a_prompt_a_small_vocabulary_does_not_begin_with_what_it_lacks():
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=2))
+    assert model.generation_config.bos_token_id == 50256  # the published model's
+    assert int(model.generate(max_new_tokens=2)[0, 0]) == 0
+    with pytest.raises(IndexError, match="expected 0 to 49"):
+        model.generate(bos_token_id=60, max_new_tokens=2)
 
 
 def test_without_a_prompt_a_tokenizer_says_where_to_begin():

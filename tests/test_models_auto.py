@@ -44,6 +44,17 @@ def test_models_are_made_and_loaded_by_their_type(auto, config, model_class, tmp
     assert again.config == config.from_dict(config.to_dict(), architectures=[model_class.__name__])
 
 
+def test_where_a_model_is(tmp_path):
+    model = GPT2LMHeadModel(GPT2)
+    model.save_pretrained(tmp_path)
+    for place in (None, "auto", "cpu"):
+        loaded = AutoModelForCausalLM.from_pretrained(tmp_path, device_map=place)
+        assert loaded.to(loaded.device).device == minilm.device("cpu")
+        assert loaded.dtype == minilm.float32
+    with pytest.raises(RuntimeError, match="runs on the CPU only, there is no device 'cuda'"):
+        AutoModelForCausalLM.from_pretrained(tmp_path, device_map="cuda")
+
+
 def test_a_recurrent_model_is_a_language_model_too(tmp_path):
     RNNModel(5, 3, 4, "lstm").save_pretrained(tmp_path)
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path), RNNModel)

@@ -41,6 +41,24 @@ def test_as_a_list(kind) -> None:
         container.append(3)
 
 
+def test_modules_by_name() -> None:
+    heads = nn.ModuleDict({"a": nn.Linear(2, 1), "b": nn.Tanh()})
+    assert list(heads) == list(heads.keys()) == ["a", "b"] and len(heads) == 2 and "a" in heads
+    assert set(heads.state_dict()) == {"a.weight", "a.bias"}
+    assert repr(heads).splitlines()[1].strip().startswith("(a): Linear(")
+    heads["c"] = heads.pop("b")
+    heads.update([("d", nn.ReLU())])
+    assert [type(part) for _, part in heads.items()] == [nn.Linear, nn.Tanh, nn.ReLU]
+    del heads["a"]
+    assert not list(heads.parameters()) and len(list(heads.values())) == 2
+    with pytest.raises(KeyError, match="a"):
+        heads["a"]
+    with pytest.raises(TypeError, match="nn.Module"):
+        heads["e"] = 3
+    heads.clear()
+    assert len(heads) == 0
+
+
 def test_a_module_list_registers_and_does_not_run() -> None:
     layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
     assert len(list(layers.parameters())) == 6

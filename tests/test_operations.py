@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -112,6 +113,13 @@ CASES = [
     Case("min_keepdim", [(2, 3)], lambda a: a.min(0, True)[0], lambda a: a.min(0, keepdims=True)),
     Case("amax", [(2, 3, 4)], lambda a: a.amax((0, 1)), lambda a: a.max((0, 1))),
     Case("amin", [(2, 3, 4)], lambda a: a.amin(-1, True), lambda a: a.min(-1, keepdims=True)),
+    Case("sort", [(3, 5)], lambda a: a.sort().values, lambda a: np.sort(a, -1)),
+    Case(
+        "sort_down",
+        [(3, 5)],
+        lambda a: minilm.sort(a, 0, descending=True)[0],
+        lambda a: -np.sort(-a, 0),
+    ),
     Case("topk", [(3, 5)], lambda a: a.topk(2)[0], lambda a: -np.sort(-a, -1)[:, :2]),
     Case("cumsum", [(2, 4)], lambda a: a.cumsum(1), lambda a: a.cumsum(1)),
     Case("softmax", [(2, 3, 4)], lambda a: a.softmax(1), lambda a: softmax(a, 1)),
@@ -170,6 +178,24 @@ CASES = [
         [(2, 3)],
         lambda a: a.gather(1, minilm.tensor(ROWS)),
         lambda a: np.take_along_axis(a, ROWS, 1),
+    ),
+    Case(
+        "index_select",
+        [(2, 3)],
+        lambda a: minilm.index_select(a, -1, minilm.tensor([2, 0, 2])),
+        lambda a: a[:, [2, 0, 2]],
+    ),
+    Case(
+        "scatter",
+        [(2, 3), (2, 2)],
+        lambda a, b: a.scatter(1, minilm.tensor([[2, 0], [1, 2]]), b),
+        lambda a, b: np.array([[b[0, 1], a[0, 1], b[0, 0]], [a[1, 0], b[1, 0], b[1, 1]]]),
+    ),
+    Case(
+        "scatter_number",
+        [(2, 3)],
+        lambda a: minilm.scatter(a, 0, minilm.tensor([[1, 0, 1]]), 7.0),
+        lambda a: np.array([[a[0, 0], 7, a[0, 2]], [7, a[1, 1], 7]]),
     ),
 ]
 
@@ -272,6 +298,24 @@ def test_positions_of_extremes() -> None:
     assert x.topk(2).indices.tolist() == [[1, 2], [0, 2]]
 
 
+def test_sorting_leaves_equals_in_their_order() -> None:
+    x = minilm.tensor([3, 1, 3, 1, 2])
+    assert x.sort().values.tolist() == [1, 1, 2, 3, 3]
+    assert x.argsort().tolist() == [1, 3, 4, 0, 2]
+    assert minilm.argsort(x, descending=True).tolist() == [0, 2, 4, 1, 3]
+    assert minilm.sort(x, descending=True).indices.tolist() == [0, 2, 4, 1, 3]
+
+
+def test_nucleus_sampling_as_it_is_usually_written() -> None:
+    logits = minilm.tensor([[1.0, 3.0, 2.0, 0.0]])
+    ordered, places = minilm.sort(logits, descending=True)
+    remove = ordered.softmax(-1).cumsum(-1) > 0.8
+    remove[..., 1:] = remove[..., :-1].clone()
+    remove[..., 0] = False
+    kept = logits.masked_fill(remove.scatter(1, places, remove), -minilm.inf)
+    assert kept.tolist() == [[-math.inf, 3, 2, -math.inf]]
+
+
 def test_equal_extremes_share_the_gradient() -> None:
     x = minilm.tensor([1.0, 3.0, 3.0], requires_grad=True)
     x.max().backward()
@@ -335,6 +379,12 @@ def test_whole_number_division() -> None:
         (lambda: minilm.ones(3).gather(0, minilm.tensor([3])), IndexError, "0 to 2"),
         (lambda: minilm.ones(3).gather(0, minilm.ones(1)), TypeError, "long"),
         (lambda: minilm.ones(3, 2).gather(0, minilm.tensor([0])), ValueError, "unsqueeze"),
+        (lambda: minilm.ones(3).scatter(0, minilm.tensor([3]), 1), IndexError, "0 to 2"),
+        (
+            lambda: minilm.ones(3).scatter(0, minilm.tensor([1]), minilm.ones(2)),
+            ValueError,
+            r"src of shape \(2,\) must have the shape of index, \(1,\)",
+        ),
         (lambda: minilm.ones(3)[5], IndexError, None),
         (lambda: minilm.ones(3).masked_fill(minilm.ones(3), 0), TypeError, "boolean"),
         (lambda: minilm.where(minilm.ones(3), 1.0, 0.0), TypeError, "boolean"),

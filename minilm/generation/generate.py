@@ -118,7 +118,7 @@ def generate(
     asked = {"max_new_tokens": max_new_tokens, **options}
     config = _config_of(model, generation_config, asked)
     if input_ids is None:
-        input_ids = [_begin(config, tokenizer)]
+        input_ids = [_begin(model, config, tokenizer)]
     prompt = prompt_of(input_ids, attention_mask, may_be_empty=isinstance(model, NGramModel))
     job = _Job(
         model=model,
@@ -224,16 +224,12 @@ class _Job:
         )
 
     def _end_id(self) -> int | None:
-        """Return what ends a text; not an id of the model's own that no text of it can hold.
-
-        A configuration's defaults are the published model's, whose vocabulary may be larger.
-        """
+        """Return what ends a text; not an id of the model's own that no text of it can hold."""
         if not self.config.eos_ids:
             return None
         end = self.config.eos_ids[0]
         own = end in self.model.generation_config.eos_ids
-        size = getattr(self.model.config, "vocab_size", None)
-        return None if own and size is not None and end >= size else end
+        return None if own and _is_foreign(end, self.model) else end
 
     def _beams(self, record: Record) -> FoundTexts:
         config = self.config
@@ -325,14 +321,25 @@ def _config_of(
     return settle(config.updated(asked), asked)
 
 
-def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
+def _begin(model: Any, config: GenerationConfig, tokenizer: Any) -> list[int]:
     """Return the ids to write on from when there is no prompt."""
-    if config.bos_token_id is not None:
-        return [config.bos_token_id]
+    begin = config.bos_token_id
+    own = begin == config_of(model).bos_token_id
+    if begin is not None and not (own and _is_foreign(begin, model)):
+        return [begin]
     if tokenizer is None:
         return [0]
     ids: list[int] = start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
     return ids
+
+
+def _is_foreign(token: int, model: Any) -> bool:
+    """Tell whether the model does not have a token.
+
+    A configuration's defaults are the published model's, whose vocabulary may be larger.
+    """
+    size = getattr(getattr(model, "config", None), "vocab_size", None)
+    return size is not None and token >= size
 
 
 def _plain(input_ids: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from minilm import dtypes
+from minilm.device import device as device_type
 from minilm.methods.base import TensorBase
 from minilm.rules import elementwise
 
@@ -104,6 +105,15 @@ class ConversionMethods(TensorBase):
         """Convert to booleans: whether each element is not zero."""
         return self.to(dtypes.bool_)
 
+    @property
+    def device(self) -> device_type:
+        """Where it is: on the CPU."""
+        return device_type("cpu")
+
+    def cuda(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Raise RuntimeError: minilm runs on the CPU."""
+        return self.to("cuda")
+
     def cpu(self) -> Tensor:
         """Return the tensor itself: it is on the CPU."""
         return self  # type: ignore[return-value]
@@ -148,9 +158,11 @@ class ConversionMethods(TensorBase):
 
 
 def parse_to(
-    *args: Any, dtype: DTypeLike | None = None, device: Any = None
+    *args: Any, dtype: DTypeLike | None = None, device: Any = None, **how: Any
 ) -> np.dtype[Any] | None:
     """Read the arguments of ``to``: a dtype, a device, or both, in any order.
+
+    How to copy (``non_blocking``, ``copy``, ``memory_format``) is no matter here.
 
     Returns
     -------
@@ -168,6 +180,6 @@ def parse_to(
             wanted = argument.dtype
         elif isinstance(argument, (np.dtype, type)):
             wanted = np.dtype(argument)
-        elif argument is not None and str(argument) != "cpu":
-            raise RuntimeError(f"to: minilm runs on the CPU only, there is no device {argument!r}")
+        elif argument is not None and not isinstance(argument, builtins.bool):  # non_blocking
+            device_type(argument)
     return wanted

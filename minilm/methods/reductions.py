@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Extremes(NamedTuple):
-    """What ``max(dim)``, ``min(dim)`` and ``topk`` return."""
+    """What ``max(dim)``, ``min(dim)``, ``topk`` and ``sort`` return."""
 
     values: Tensor
     indices: Tensor
@@ -127,6 +127,21 @@ class ReductionMethods(TensorBase):
             raise ValueError(f"topk: k must be in 0 to {length}, the length of axis {dim}; got {k}")
         order = np.argsort(-self._array, axis=dim, kind="stable")
         return self._pick(self._wrap(np.take(order, range(k), axis=dim)), dim, keepdim=True)
+
+    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremes:
+        """Return the elements in order along `dim`, and their positions; equals stay as they were.
+
+        It is stable whatever `stable` says.
+        """
+        return self._pick(self.argsort(dim, descending), dim, keepdim=True)
+
+    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+        """Return the positions of the elements in order along `dim`; equals stay as they were."""
+        values = self._array
+        if descending:  # of the reverse, equals in reverse
+            order = np.argsort(np.flip(values, dim), axis=dim, kind="stable")
+            return self._wrap(np.flip(values.shape[dim] - 1 - order, dim))
+        return self._wrap(np.argsort(values, axis=dim, kind="stable"))
 
     def any(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Tell whether any element is true (not zero)."""

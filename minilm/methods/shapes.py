@@ -172,6 +172,18 @@ class ShapeMethods(TensorBase):
         """Pick along `dim` the element that `index`, with as many axes, names at each place."""
         return self._apply(indexing.gather, self, index, dim=dim)
 
+    def index_select(self, dim: int, index: TensorLike) -> Tensor:
+        """Pick whole slices along `dim`, by their positions ``(n,)``."""
+        before = (slice(None),) * (dim % len(self.shape))
+        return self._apply(indexing.index, self, key=(*before, values_of(index)))
+
+    def scatter(self, dim: int, index: TensorLike, src: TensorLike) -> Tensor:
+        """Return a copy in which the element that `index` names along `dim` is that of `src`.
+
+        The inverse of `gather`. Where a place is named twice, any one of the two counts.
+        """
+        return self._apply(indexing.scatter, self, index, src, dim=dim)
+
     def flip(self, *dims: Any) -> Tensor:
         """Reverse the order of elements along axes."""
         return self._apply(rules.flip, self, dims=sizes(dims))

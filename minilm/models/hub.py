@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilm.device import device
 from minilm.models.errors import FolderError, HubError
 from minilm.models.model_card import model_card
 
@@ -24,7 +25,18 @@ CARD = "README.md"
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part the arguments of ``from_pretrained`` into those of :func:`resolve` and the others."""
+    """Part the arguments of ``from_pretrained`` into those of :func:`resolve` and the others.
+
+    ``device_map`` is taken out.
+
+    Raises
+    ------
+    RuntimeError
+        If it asks for another device than the CPU.
+    """
+    options = dict(options)
+    if (place := options.pop("device_map", None)) not in (None, "auto"):
+        device(place)
     hub = {name: value for name, value in options.items() if name in OPTIONS}
     return hub, {name: value for name, value in options.items() if name not in OPTIONS}
 

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
-from minilm import nn
+import numpy as np
+
+from minilm import dtypes, nn
+from minilm.device import device as device_type
 from minilm.models.pretrained_config import PretrainedConfig
 
 if TYPE_CHECKING:
@@ -76,6 +79,16 @@ class PretrainedModel(nn.Module):
         """Keep activations again."""
         for part in self._parts_that_recompute():
             part.gradient_checkpointing = False
+
+    @property
+    def device(self) -> device_type:
+        """Where the model is: on the CPU."""
+        return device_type("cpu")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it computes in: float32."""
+        return dtypes.float32
 
     @property
     def is_gradient_checkpointing(self) -> bool:

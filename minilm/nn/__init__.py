@@ -11,6 +11,7 @@ from minilm.nn.activation import SiLU as SiLU
 from minilm.nn.activation import Softmax as Softmax
 from minilm.nn.activation import Tanh as Tanh
 from minilm.nn.attention import MultiheadAttention as MultiheadAttention
+from minilm.nn.container import ModuleDict as ModuleDict
 from minilm.nn.container import ModuleList as ModuleList
 from minilm.nn.container import Sequential as Sequential
 from minilm.nn.dropout import Dropout as Dropout

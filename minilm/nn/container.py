@@ -1,9 +1,9 @@
-"""Modules that hold other modules in order."""
+"""Modules that hold other modules: in order, or by name."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
 from minilm.nn.module import Module
@@ -133,3 +133,68 @@ class ModuleList(_Ordered):
             lines.append("  " + (name + texts[start]).replace("\n", "\n  "))
             start = end
         return f"{self._get_name()}(\n" + "\n".join(lines) + "\n)"
+
+
+class ModuleDict(Module):
+    """Modules by name; it registers them, and leaves it to you how they are used.
+
+    Parameters
+    ----------
+    modules : mapping or iterable of (str, Module), optional
+        The modules, in order.
+
+    Examples
+    --------
+    >>> heads = nn.ModuleDict({"next": nn.Linear(8, 4), "topic": nn.Linear(8, 2)})
+    >>> heads["topic"]
+    Linear(in_features=8, out_features=2, bias=True)
+    """
+
+    def __init__(
+        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None
+    ) -> None:
+        super().__init__()
+        self.update(modules or {})
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules, or put them in the place of those that have their names."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
+    def __getitem__(self, name: str) -> Any:
+        return self._modules[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.register_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def keys(self) -> KeysView[str]:
+        """Return the names."""
+        return self._modules.keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the modules."""
+        return self._modules.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return pairs of names and modules."""
+        return self._modules.items()
+
+    def pop(self, name: str) -> Any:
+        """Remove a module, and return it."""
+        return self._modules.pop(name)
+
+    def clear(self) -> None:
+        """Remove all modules."""
+        self._modules.clear()

@@ -385,6 +385,10 @@ class Module(ForwardHooks):
         """Return the module: it computes in float32."""
         return self
 
+    def cuda(self, *args: Any, **kwargs: Any) -> Self:
+        """Raise RuntimeError: minilm runs on the CPU."""
+        return self.to("cuda")
+
     def cpu(self) -> Self:
         """Return the module: it is on the CPU."""
         return self

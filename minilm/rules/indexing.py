@@ -54,19 +54,7 @@ def _is_basic(key: Any) -> bool:
 @rule(x="positions")
 def gather(x: Array, positions: Array, *, dim: int) -> tuple[Array, Backward]:
     """For each element of `positions`, the element of `x` at that place along `dim`."""
-    if positions.dtype.kind not in "iu":
-        raise TypeError(f"gather: positions must be integers, not {positions.dtype}; use .long()")
-    if positions.ndim != x.ndim:
-        raise ValueError(
-            f"gather: positions of shape {positions.shape} must have as many axes as {x.shape}; "
-            "a likely cause is a missing unsqueeze(-1)"
-        )
-    length = x.shape[dim]
-    if positions.size and not (0 <= positions.min() and positions.max() < length):
-        raise IndexError(f"gather: positions must be in 0 to {length - 1} along axis {dim}")
-    grid: list[Any] = list(np.ix_(*(np.arange(n) for n in positions.shape)))
-    grid[dim] = positions
-    where = tuple(grid)
+    where = _places("gather", x.shape, positions, dim)
     shape, dtype = x.shape, x.dtype
 
     def backward(g: Array) -> tuple[Array | None, ...]:
@@ -75,3 +63,40 @@ def gather(x: Array, positions: Array, *, dim: int) -> tuple[Array, Backward]:
         return grad, None
 
     return x[where], backward
+
+
+@rule(x="positions", values="positions")
+def scatter(x: Array, positions: Array, values: Operand, *, dim: int) -> tuple[Array, Backward]:
+    """Copy `x`, with `values` at the places that `gather` would read."""
+    where = _places("scatter", x.shape, positions, dim)
+    if isinstance(values, np.ndarray) and values.shape != positions.shape:
+        raise ValueError(
+            f"scatter: src of shape {values.shape} must have the shape of index, {positions.shape}"
+        )
+    y = x.copy()
+    y[where] = values
+    fit = fit_to(values)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        of_x = g.copy()
+        of_x[where] = 0
+        return of_x, None, *fit(g[where])
+
+    return y, backward
+
+
+def _places(name: str, shape: tuple[int, ...], positions: Array, dim: int) -> tuple[Any, ...]:
+    """Return the index of what `positions` names along `dim`, at each place."""
+    if positions.dtype.kind not in "iu":
+        raise TypeError(f"{name}: positions must be integers, not {positions.dtype}; use .long()")
+    if positions.ndim != len(shape):
+        raise ValueError(
+            f"{name}: positions of shape {positions.shape} must have as many axes as {shape}; "
+            "a likely cause is a missing unsqueeze(-1)"
+        )
+    length = shape[dim]
+    if positions.size and not (0 <= positions.min() and positions.max() < length):
+        raise IndexError(f"{name}: positions must be in 0 to {length - 1} along axis {dim}")
+    grid: list[Any] = list(np.ix_(*(np.arange(n) for n in positions.shape)))
+    grid[dim] = positions
+    return tuple(grid)
