@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import threading
 
 import numpy as np
@@ -34,7 +35,7 @@ def ids_of(model: RNNModel, batch: int, time: int) -> np.ndarray:
 
 
 @kernels
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mingru", "minlstm"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_logits_and_states_are_those_of_the_model(cell, size):
     model = model_of(cell, size)
@@ -73,8 +74,13 @@ def test_a_text_comes_out_as_if_it_were_alone_to_the_bit(int8):
         np.testing.assert_array_equal(alone[0], together[text])
 
 
-@pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "int8"),
+    [
+        *itertools.product(["rnn", "lstm", "gru"], [False, True]),
+        *itertools.product(["mingru", "minlstm"], [False]),
+    ],
+)
 def test_the_same_bits_on_any_number_of_threads(cell, int8, run_python):
     """Threads beyond the cores are let in by a variable that is read once, so in new processes."""
     program = (
@@ -249,7 +255,22 @@ def a_decoder(**changes):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"cell": "tcn"}, ValueError, "cell: expected rnn, lstm or gru, got 'tcn'"),
+        ({"cell": "tcn"}, ValueError, "cell: expected rnn, lstm, gru, mingru or .*, got 'tcn'"),
+        ({"cell": "minlstm"}, ValueError, r"weight_ih: expected shape \(6, 3\), got \(2, 3\)"),
+        (
+            {"cell": "mingru", "layers": ((np.ones((4, 3), np.float32), *[np.ones(1)] * 3),)},
+            ValueError,
+            "weight_hh: expected None: a mingru has none",
+        ),
+        (
+            {
+                "cell": "mingru",
+                "layers": ((np.ones((4, 3), np.float32), None, None, None),),
+                "int8": True,
+            },
+            ValueError,
+            "no int8 form of a mingru, whose states may be above 1",
+        ),
         ({"cell": "lstm"}, ValueError, r"weight_ih: expected shape \(8, 3\), got \(2, 3\)"),
         ({"embedding": np.ones((4, 3))}, TypeError, "embedding.*float64"),
         ({"embedding": np.ones((0, 3), np.float32)}, ValueError, r"head: .*|at least 1"),

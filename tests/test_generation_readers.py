@@ -30,8 +30,8 @@ def test_each_model_is_read_in_its_own_way():
     kinds = {name: type(reader_of(make())) for name, make in MODELS.items()}
     assert kinds == {
         "ngram": NGramReader,
-        **dict.fromkeys(["rnn", "lstm", "gru", "awd", "int8"], DecoderReader),
-        **dict.fromkeys(["state", "mingru", "minlstm"], StateReader),
+        **dict.fromkeys(["rnn", "lstm", "gru", "mingru", "minlstm", "awd", "int8"], DecoderReader),
+        "state": StateReader,
         **dict.fromkeys(["no state", "output"], HistoryReader),
         **dict.fromkeys(["gpt2", "llama"], CacheReader),
         **dict.fromkeys(["gpt2 int8", "llama int8"], PackedReader),

@@ -14,20 +14,40 @@
 // The table of a larger vocabulary would crowd what a token reads out of the caches.
 static const size_t TABLE_BYTES = (size_t)4 << 20;
 
+static decode_cell_fn rnn_kernel(const ml_kernels *k) { return k->decode_rnn; }
+static decode_cell_fn lstm_kernel(const ml_kernels *k) { return k->decode_lstm; }
+static decode_cell_fn gru_kernel(const ml_kernels *k) { return k->decode_gru; }
+static decode_cell_fn mingru_kernel(const ml_kernels *k) { return k->decode_mingru; }
+static decode_cell_fn minlstm_kernel(const ml_kernels *k) { return k->decode_minlstm; }
+
 static const decode_cell cells[] = {
-    {.name = "rnn", .gates = 1, .columns = 1},
+    {.name = "rnn", .kernel = rnn_kernel, .gates = 1, .columns = 1},
     {.name = "lstm",
+     .kernel = lstm_kernel,
      .gates = 4,
      .columns = 4,
      .input_order = {0, 1, 2, 3},
      .recurrent_order = {0, 1, 2, 3},
      .has_c = 1},
     {.name = "gru", // r, z, n in PyTorch
+     .kernel = gru_kernel,
      .gates = 3,
      .columns = 4,
      .recurrent_at = 1,
      .input_order = {2, 0, 1},
      .recurrent_order = {0, 1, 2}},
+    {.name = "mingru", // z, n
+     .kernel = mingru_kernel,
+     .gates = 2,
+     .columns = 2,
+     .input_order = {0, 1},
+     .minimal = 1},
+    {.name = "minlstm", // f, i, n
+     .kernel = minlstm_kernel,
+     .gates = 3,
+     .columns = 3,
+     .input_order = {0, 1, 2},
+     .minimal = 1},
 };
 enum { CELLS = sizeof cells / sizeof *cells };
 
@@ -180,8 +200,9 @@ static int pack_layer(recurrent_decoder *d, size_t l, const ml_recurrent_model *
     decode_layer *layer = &d->layer[l];
     char name[40];
     snprintf(name, sizeof name, "weight_hh_l%zu", l);
-    int code = ml_decode_pack(&d->base, &layer->recurrent, name, cell->gates, d->hidden, d->hidden,
-                              w->layer[l].weight_hh, cell->recurrent_order, err);
+    int code = ml_decode_pack(&d->base, &layer->recurrent, name, cell->gates, d->hidden,
+                              cell->minimal ? 0 : d->hidden, w->layer[l].weight_hh,
+                              cell->recurrent_order, err);
     if (code == ML_OK)
         code = pack_biases(d, layer, &w->layer[l], err);
     if (code != ML_OK)
@@ -214,10 +235,16 @@ static const decode_cell *find_cell(const char *name)
     return NULL;
 }
 
-static int check(const ml_recurrent_model *w, ml_error *err)
+static int check(const ml_recurrent_model *w, int int8, ml_error *err)
 {
-    if (find_cell(w->cell) == NULL)
-        return ml_fail(err, ML_ERR_VALUE, "cell: expected rnn, lstm or gru, got '%s'", w->cell);
+    const decode_cell *cell = find_cell(w->cell);
+    if (cell == NULL)
+        return ml_fail(err, ML_ERR_VALUE,
+                       "cell: expected rnn, lstm, gru, mingru or minlstm, got '%s'", w->cell);
+    if (cell->minimal && int8)
+        return ml_fail(err, ML_ERR_VALUE,
+                       "cell: there is no int8 form of a %s, whose states may be above 1",
+                       cell->name);
     if (w->vocab == 0 || w->embed == 0 || w->hidden == 0 || w->layers == 0)
         return ml_fail(err, ML_ERR_SHAPE,
                        "decoder: expected a vocabulary, embedding, hidden size and layers of at "
@@ -236,7 +263,7 @@ int ml_recurrent_decoder_new(ml_decoder **decoder, const ml_recurrent_model *w, 
                              ml_error *err)
 {
     *decoder = NULL;
-    if (check(w, err) != ML_OK)
+    if (check(w, int8, err) != ML_OK)
         return err->code;
     recurrent_decoder *d = calloc(1, sizeof *d);
     if (d == NULL)

@@ -4,7 +4,8 @@
 
 #include "decode.h"
 
-// G is 1, 4, 3 for rnn, lstm, gru; gates are in PyTorch's order. Biases may be NULL.
+// G is 1, 4, 3, 2, 3 for rnn, lstm, gru, mingru, minlstm; gates are in the order of their layers.
+// Biases may be NULL. The last two have no weight_hh and no bias_hh: NULL.
 typedef struct ml_recurrent_weights {
     const ml_real *weight_ih; // (G H, E), above the first layer (G H, H)
     const ml_real *weight_hh; // (G H, H)
@@ -13,7 +14,7 @@ typedef struct ml_recurrent_weights {
 } ml_recurrent_weights;
 
 typedef struct ml_recurrent_model {
-    const char *cell; // "rnn" (of tanh), "lstm" or "gru"
+    const char *cell; // "rnn" (of tanh), "lstm", "gru", "mingru" or "minlstm"
     size_t vocab, embed, hidden, layers;
     const ml_real *embedding;          // (V, E)
     const ml_recurrent_weights *layer; // (layers,)
@@ -22,7 +23,7 @@ typedef struct ml_recurrent_model {
 } ml_recurrent_model;
 
 // Copies all weights. int8: every row of a matrix is rounded to 255 levels, which takes a quarter of
-// the memory; biases stay as they are. Released with ml_decoder_free.
+// the memory; biases stay as they are; of mingru and minlstm there is none. Released with ml_decoder_free.
 int ml_recurrent_decoder_new(ml_decoder **decoder, const ml_recurrent_model *model, int int8,
                              ml_error *err);
 

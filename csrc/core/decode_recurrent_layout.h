@@ -7,6 +7,7 @@
 //     rnn    1   a              a               a
 //     lstm   4   i, f, g, o     i, f, g, o      i, f, g, o
 //     gru    4   n, r, z, q     n, r, z         r, z, q
+//     mingru, minlstm           all of them     none: their W_hh has no columns
 //
 // They start from the biases; in the first layer of a model whose vocabulary is small, from a row
 // of a table that has the whole product W_ih x for every token.
@@ -15,14 +16,20 @@
 
 #include "decode_kind.h"
 #include "decode_recurrent.h"
+#include "kernels/kernels.h"
+
+// What makes h of the sums of some units; see kernels/decode_cells.c.
+typedef void (*decode_cell_fn)(size_t units, const ml_real *sums, ml_real *state, ml_real *h);
 
 typedef struct decode_cell {
     const char *name;
+    decode_cell_fn (*kernel)(const ml_kernels *kernels);
     size_t gates, columns;         // G and S
     size_t input_at, recurrent_at; // the first columns that W_ih and W_hh add to
     unsigned char input_order[4];  // PyTorch's gates in the order of the columns
     unsigned char recurrent_order[4];
-    int has_c; // lstm: the state that the kernel wants is c, else h_{t-1}
+    int has_c;   // lstm: the state that the kernel wants is c, else h_{t-1}
+    int minimal; // no W_hh; and h may be above 1, which levels of int8 do not reach
 } decode_cell;
 
 typedef struct decode_layer {

@@ -67,18 +67,6 @@ static ml_operand head_operand(const decode_at *at, size_t text)
 
 // ---- a token ----------------------------------------------------------------------------------
 
-static void run_cell(const decode_cell *cell, size_t units, const ml_real *sums, ml_real *state,
-                     ml_real *h)
-{
-    const ml_kernels *kernels = ml_kernels_get();
-    if (cell->has_c)
-        kernels->decode_lstm(units, sums, state, h);
-    else if (cell->columns == 1)
-        kernels->decode_rnn(units, sums, state, h);
-    else
-        kernels->decode_gru(units, sums, state, h);
-}
-
 // The units of one panel of a layer, for one text.
 static void step_panel(const decode_at *at, size_t panel, size_t text)
 {
@@ -106,7 +94,7 @@ static void step_panel(const decode_at *at, size_t panel, size_t text)
     ml_real *state = r->h + from + first;
     if (cell->has_c)
         state = r->c + (at->layer * at->run->texts->batch + text) * d->padded + first;
-    run_cell(cell, units, sums, state, r->h + to + first);
+    cell->kernel(ml_kernels_get())(units, sums, state, r->h + to + first);
     if (d->base.int8)
         ml_kernels_get()->to_levels(units, r->h + to + first, ML_LEVELS, ML_LEVELS,
                                     r->h_levels + to + first);

@@ -351,11 +351,11 @@ PyDoc_STRVAR(
     "what happens to the arrays later changes nothing. This makes one of a recurrent model,\n"
     "`Decoder.transformer` one of GPT-2 or Llama.\n\n"
     "Parameters\n----------\n"
-    "cell : {'rnn', 'lstm', 'gru'}\n"
+    "cell : {'rnn', 'lstm', 'gru', 'mingru', 'minlstm'}\n"
     "embedding : ndarray\n    Float32 (vocab, embed).\n"
     "layers : tuple\n"
     "    For each layer (weight_ih, weight_hh, bias_ih, bias_hh), as in PyTorch; biases may "
-    "be None.\n"
+    "be None, and are, with weight_hh, of the last two.\n"
     "head : ndarray\n    Float32 (vocab, hidden).\n"
     "head_bias : ndarray or None\n    Float32 (vocab,).\n"
     "int8 : bool\n    Round every row of every matrix to 255 levels.\n");

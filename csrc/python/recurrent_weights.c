@@ -36,8 +36,17 @@ PyObject *ml_wrap_decoder(PyTypeObject *type, ml_decoder *decoder)
 
 enum { LAYER_WEIGHTS = 4 };
 
-static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inputs, size_t hidden,
-                      ml_recurrent_weights *layer)
+static int is_minimal(const char *cell) { return strncmp(cell, "min", 3) == 0; }
+
+static size_t gates_of(const char *cell)
+{
+    if (is_minimal(cell))
+        return strcmp(cell, "mingru") == 0 ? 2 : 3;
+    return strcmp(cell, "lstm") == 0 ? 4 : strcmp(cell, "gru") == 0 ? 3 : 1;
+}
+
+static int take_layer(PyObject *alive, PyObject *tuple, const char *cell, size_t inputs,
+                      size_t hidden, ml_recurrent_weights *layer)
 {
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
     const float **into[] = {&layer->weight_ih, &layer->weight_hh, &layer->bias_ih, &layer->bias_hh};
@@ -48,7 +57,14 @@ static int take_layer(PyObject *alive, PyObject *tuple, size_t gates, size_t inp
         return -1;
     }
     for (int i = 0; i < LAYER_WEIGHTS; i++) {
-        size_t shape[2] = {gates * hidden, i == 0 ? inputs : hidden};
+        size_t shape[2] = {gates_of(cell) * hidden, i == 0 ? inputs : hidden};
+        const int recurrent = i % 2 == 1;
+        if (is_minimal(cell) && recurrent && PyTuple_GET_ITEM(tuple, i) == Py_None)
+            continue;
+        if (is_minimal(cell) && recurrent) {
+            PyErr_Format(PyExc_ValueError, "%s: expected None: a %s has none", names[i], cell);
+            return -1;
+        }
         if (ml_take_weight(alive, PyTuple_GET_ITEM(tuple, i), names[i], i < 2 ? 2 : 1, shape,
                            i >= 2, into[i]) != 0)
             return -1;
@@ -66,11 +82,6 @@ static int run_new(void *ctx, ml_error *err)
 {
     new_call *call = ctx;
     return ml_recurrent_decoder_new(&call->decoder, &call->model, call->int8, err);
-}
-
-static size_t gates_of(const char *cell)
-{
-    return strcmp(cell, "lstm") == 0 ? 4 : strcmp(cell, "gru") == 0 ? 3 : 1;
 }
 
 // Reads all weights and packs them; `layer` has room for all layers. 0, or -1 with an exception.
@@ -91,7 +102,7 @@ static int pack_all(PyObject *alive, new_call *call, PyObject *const objects[3],
         return -1;
     w->hidden = head_shape[1];
     for (size_t l = 0; l < w->layers; l++)
-        if (take_layer(alive, PyTuple_GET_ITEM(layers, (Py_ssize_t)l), gates_of(w->cell),
+        if (take_layer(alive, PyTuple_GET_ITEM(layers, (Py_ssize_t)l), w->cell,
                        l == 0 ? w->embed : w->hidden, w->hidden, &layer[l]) != 0)
             return -1;
     ml_error err;

@@ -243,7 +243,7 @@ static void test_texts_end(void)
 }
 
 // Many texts, so that the work is worth several threads.
-static void test_any_number_of_threads(void)
+static void check_any_number_of_threads(const char *cell, int has_w_hh, int int8)
 {
     enum { UNITS = 96, TOKENS = 20, TEXTS = 24, LENGTH = 9, STATES = 2 * TEXTS * UNITS };
     static ml_real weights[4 * UNITS * UNITS], h[4][STATES], c[4][STATES];
@@ -251,27 +251,34 @@ static void test_any_number_of_threads(void)
     const size_t threads[4] = {1, 2, 3, 8};
     for (size_t i = 0; i < 4 * UNITS * UNITS; i++)
         weights[i] = number(i) / 3;
-    const ml_recurrent_weights layer[2] = {{weights, weights, NULL, NULL},
-                                           {weights, weights, NULL, NULL}};
-    const ml_recurrent_model w = {"lstm", TOKENS, UNITS, UNITS, 2, weights, layer, weights, NULL};
-    for (int int8 = 0; int8 <= 1; int8++) {
-        ml_error err = {0};
-        ml_decoder *decoder = NULL;
-        CHECK(ml_recurrent_decoder_new(&decoder, &w, int8, &err) == ML_OK);
-        memset(ids, 0, sizeof ids);
-        memset(h, 0, sizeof h);
-        memset(c, 0, sizeof c);
-        for (size_t i = 0; i < 4; i++) {
-            const ml_texts texts = {TEXTS, ids[i], LENGTH, {h[i], c[i]}};
-            const ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
-            size_t written = 0;
-            CHECK(ml_set_threads(threads[i], &err) == ML_OK);
-            CHECK(ml_decoder_write(decoder, &texts, &writing, 1, LENGTH, &written, &err) == ML_OK);
-            CHECK(memcmp(ids[i], ids[0], sizeof ids[0]) == 0);
-            CHECK(memcmp(h[i], h[0], sizeof h[0]) == 0 && memcmp(c[i], c[0], sizeof c[0]) == 0);
-        }
-        ml_decoder_free(decoder);
+    const ml_recurrent_weights one = {weights, has_w_hh ? weights : NULL, NULL, NULL};
+    const ml_recurrent_weights layer[2] = {one, one};
+    const ml_recurrent_model w = {cell, TOKENS, UNITS, UNITS, 2, weights, layer, weights, NULL};
+    ml_error err = {0};
+    ml_decoder *decoder = NULL;
+    CHECK(ml_recurrent_decoder_new(&decoder, &w, int8, &err) == ML_OK);
+    memset(ids, 0, sizeof ids);
+    memset(h, 0, sizeof h);
+    memset(c, 0, sizeof c);
+    for (size_t i = 0; i < 4; i++) {
+        const ml_texts texts = {TEXTS, ids[i], LENGTH, {h[i], c[i]}};
+        const ml_writing writing = {.sampler = {.temperature = 1, .top_p = 1}, .end_id = -1};
+        size_t written = 0;
+        CHECK(ml_set_threads(threads[i], &err) == ML_OK);
+        CHECK(ml_decoder_write(decoder, &texts, &writing, 1, LENGTH, &written, &err) == ML_OK);
+        CHECK(memcmp(ids[i], ids[0], sizeof ids[0]) == 0);
+        CHECK(memcmp(h[i], h[0], sizeof h[0]) == 0 && memcmp(c[i], c[0], sizeof c[0]) == 0);
     }
+    ml_decoder_free(decoder);
+}
+
+static void test_any_number_of_threads(void)
+{
+    check_any_number_of_threads("lstm", 1, 0);
+    check_any_number_of_threads("lstm", 1, 1);
+    check_any_number_of_threads("gru", 1, 0);
+    check_any_number_of_threads("mingru", 0, 0);
+    check_any_number_of_threads("minlstm", 0, 0);
 }
 
 // ---- fingerprints -----------------------------------------------------------------------------

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 # A prompt of more tokens is read by the forward pass, whose products take many tokens at once.
 SHORT_PROMPT = 32
 
-CELLS = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
+CELLS = {
+    nn.RNN: "rnn",
+    nn.LSTM: "lstm",
+    nn.GRU: "gru",
+    nn.MinGRU: "mingru",
+    nn.MinLSTM: "minlstm",
+}
 
 # Beside the models, not in them: a model that has written can still be copied and saved. Each with
 # the fingerprint of the weights that were packed.

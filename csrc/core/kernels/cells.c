@@ -1,6 +1,7 @@
 // What a recurrent cell does with its gates, a vector of units at a time.
 // Letters as in PyTorch: sigma is the sigmoid, * of two vectors is by element.
 #include "kernels.h"
+#include "minimal.h"
 #include "simd.h"
 #include "vmath.h"
 
@@ -185,10 +186,8 @@ void ML_KERNEL(gru_backward)(const ml_cell_backward *s)
 
 // ---- mingru and minlstm (Feng et al. 2024) ----------------------------------------------------
 //
-// Gates and candidate are of the input alone: the state enters by element. The candidate is
-// g(a) = a + 1/2 where a >= 0, else sigma(a): above 0.
-
-ML_INLINE vec above_zero(vec a) { return v_add(v_max(v_zero(), a), v_sigmoid(v_min(v_zero(), a))); }
+// Gates and candidate are of the input alone: the state enters by element. The candidate g is in
+// minimal.h.
 
 // g'(a) from n = g(a): 1 where n >= 1/2, else n (1 - n)
 ML_INLINE vec above_zero_slope(vec n)
@@ -242,29 +241,6 @@ void ML_KERNEL(mingru_backward)(const ml_cell_backward *s)
             v_put(carry + u, skipped, m);
         }
     }
-}
-
-// The gates of a minLSTM, f = sigma(a_f) and i = sigma(a_i), only ever act by their shares of their
-// sum. Multiplied out, and each exponential less by the largest one, m = max(0, -a_f, -a_i),
-//     f / (f + i) = (e + v) / total        e = exp(-m), u = exp(-a_f - m), v = exp(-a_i - m)
-//     i / (f + i) = (e + u) / total        total = 2 e + u + v >= 1
-// nothing overflows, and both gates may be as small as they like.
-typedef struct gate_shares {
-    vec forget, input; // f / (f + i), i / (f + i)
-    vec u, v, total;
-} gate_shares;
-
-ML_INLINE gate_shares shares_of(vec a_f, vec a_i)
-{
-    const vec minus_f = v_sub(v_zero(), a_f), minus_i = v_sub(v_zero(), a_i);
-    const vec m = v_max(v_max(v_zero(), minus_f), minus_i);
-    const vec e = v_exp(v_sub(v_zero(), m));
-    gate_shares g = {.u = v_exp(v_sub(minus_f, m)), .v = v_exp(v_sub(minus_i, m))};
-    const vec f = v_add(e, g.v), i = v_add(e, g.u);
-    g.total = v_add(f, i);
-    g.forget = v_quotient(f, g.total);
-    g.input = v_quotient(i, g.total);
-    return g;
 }
 
 //     f = sigma(W_f x_t + b_f),  i = sigma(W_i x_t + b_i),  n = g(W_n x_t + b_n)
