@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from cli_helpers import environment, minilm
 
 
@@ -33,6 +34,21 @@ def test_an_unknown_command_is_refused_with_the_known_ones():
     assert done.returncode == 2
     for command in ("train", "tune", "generate", "chat", "eval", "memorisation", "info", "env"):
         assert command in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beams", "3"], "unrecognized arguments: --beams 3; did you mean --num-beams?"),
+        (["--tep=0.5"], "unrecognized arguments: --tep=0.5; did you mean --temp?"),
+        (["-w", "word"], "unrecognized arguments: -w word"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_nearest_one(arguments, message):
+    done = minilm("generate", "DIR", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: minilm generate ")
+    assert done.stderr.endswith(f"minilm generate: error: {message}\n")
 
 
 def test_help_is_quick_to_load():

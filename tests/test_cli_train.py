@@ -13,7 +13,8 @@ import pytest
 from cli_helpers import COMMAND, TEXT, TINY, environment, minilm
 from safetensors.numpy import load_file
 
-from minilm.models import from_pretrained
+from minilm.data import train_bpe_tokenizer
+from minilm.models import GPT2Config, GPT2LMHeadModel, from_pretrained
 from minilm.training.settings import Architecture, Settings
 
 FILES = [
@@ -314,12 +315,28 @@ def test_every_kind_of_model_trains_goes_on_and_writes(data, tmp_path, options, 
 def test_training_on_from_a_model(data, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     minilm("train", "--data", data, *TINY, "--out", first)
-    done = minilm("train", "--data", data, *TINY, "--init", first, "--out", second, "--json")
+    settings = TINY[TINY.index("--seq-len") :]
+    done = minilm("train", "--data", data, *settings, "--init", first, "--out", second, "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["level"] == "char"
     before = json.loads((first / "config.json").read_text("utf-8"))["training"]["loss"]
     assert json.loads(done.stdout)["loss"] < before
     again = minilm("train", "--resume", second)
     assert again.returncode == 0, again.stderr
+
+
+def test_a_model_is_trained_on_as_it_is(data, tmp_path):
+    done = minilm("train", "--data", data, "--init", tmp_path, "--hidden", 32, "--level", "word")
+    check_error(done, "--init trains on a model as it is", "so --hidden, --level cannot be given")
+    tokenizer = train_bpe_tokenizer(data.read_text("utf-8"), vocab_size=300)
+    size = tokenizer.get_vocab_size()
+    config = GPT2Config(vocab_size=size, n_positions=16, n_embd=8, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "other", tokenizer)
+    options = ["--seq-len", 16, "--epochs", 1, "--json"]
+    done = minilm("train", "--data", data, "--init", "other", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["level"], Path(result["folder"]).name) == ("bpe", f"{data.stem}-bpe-other")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import os
 import sys
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # UTF-8, whatever the platform's code page
             stream.reconfigure(encoding="utf-8")
-    args = _parser().parse_args(argv)
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {_with_hints(unknown, args.parser)}")
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -68,8 +71,19 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--traceback", action="store_true", help="show where in the code an error came from"
         )
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(run=command.run, parser=sub)
     return parser
+
+
+def _with_hints(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Return arguments that a command does not know, and the options that may have been meant."""
+    known = [option for action in parser._actions for option in action.option_strings]
+    hints = []
+    for argument in unknown:
+        option = argument.partition("=")[0]
+        near = difflib.get_close_matches(option, known, 1) if option.startswith("--") else []
+        hints += [f"did you mean {near[0]}?"] if near else []
+    return "; ".join([" ".join(unknown), *hints])
 
 
 class _Version(argparse.Action):

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init",
         metavar="DIR",
-        help="train on the model in this folder, with its tokenizer",
+        help="train on the model in this folder, as it is, with its tokenizer",
     )
     parser.add_argument(
         "--model", choices=tuple(KINDS), default=Architecture.model, help="kind of model"
@@ -157,12 +157,19 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     if args.resume:
         from minilm.training.recipe import load_recipe
 
-        _refuse_changes(args)
+        _refuse_changes(args, _RUN, "--resume goes on with a run as it began", "begin a new run")
         recipe = load_recipe(args.resume)
         return dataclasses.replace(recipe, data=args.data) if args.data else recipe
+    if args.init:
+        _refuse_changes(
+            args,
+            _MODEL,
+            "--init trains on a model as it is, with its tokenizer",
+            "begin with a new model",
+        )
     return Recipe(
         args.data or STORIES,
-        args.level or ("char" if args.data else "word"),
+        _level(args),
         Architecture(**_chosen(args, Architecture)),
         Settings(**_chosen(args, Settings)),
         args.vocab_size,
@@ -170,17 +177,29 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     )
 
 
-def _refuse_changes(args: argparse.Namespace) -> None:
-    """Raise if an option would change a run that goes on."""
-    defaults = {**vars(Architecture()), **vars(Settings()), "level": None, "out": None}
-    defaults |= {"vocab_size": None, "init": None}
+def _level(args: argparse.Namespace) -> str:
+    """Return what a token is: of a model that is trained on, what it was, or a piece of a word."""
+    if args.init:
+        from minilm.models.folder import read_config
+
+        level: str = (read_config(args.init).get("training") or {}).get("level", "bpe")
+        return level
+    return args.level or ("char" if args.data else "word")
+
+
+# What a model is, and what a run is, with their defaults.
+_MODEL: dict[str, Any] = {**vars(Architecture()), "level": None, "vocab_size": None}
+_RUN: dict[str, Any] = {**_MODEL, **vars(Settings()), "out": None, "init": None}
+
+
+def _refuse_changes(
+    args: argparse.Namespace, defaults: dict[str, Any], why: str, instead: str
+) -> None:
+    """Raise if an option would change what is settled."""
     changed = [name for name, value in defaults.items() if getattr(args, name) != value]
     if changed:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
-        raise ValueError(
-            f"--resume goes on with a run as it began, so {options} cannot be given: leave out, or "
-            "begin a new run"
-        )
+        raise ValueError(f"{why}, so {options} cannot be given: leave out, or {instead}")
 
 
 def _chosen(args: argparse.Namespace, kind: type) -> dict[str, Any]:
@@ -191,7 +210,8 @@ def _chosen(args: argparse.Namespace, kind: type) -> dict[str, Any]:
 def _new_folder(recipe: Recipe) -> Path:
     """Name a folder after the run; a trained model is never written over unasked."""
     stem = Path(recipe.name).stem.replace(" ", "-")
-    name = f"{stem}-{recipe.level}-{recipe.architecture.model}"
+    kind = Path(recipe.init).resolve().name if recipe.init else recipe.architecture.model
+    name = f"{stem}-{recipe.level}-{kind}"
     names = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
     return next(folder for folder in (RUNS / name for name in names) if _is_free(folder))
 
