@@ -158,11 +158,11 @@ class ConversionMethods(TensorBase):
 
 
 def parse_to(
-    *args: Any, dtype: DTypeLike | None = None, device: Any = None, **how: Any
+    *args: Any, dtype: DTypeLike | None = None, device: Any = None, non_blocking: bool = False
 ) -> np.dtype[Any] | None:
     """Read the arguments of ``to``: a dtype, a device, or both, in any order.
 
-    How to copy (``non_blocking``, ``copy``, ``memory_format``) is no matter here.
+    There is nothing to wait for, so ``non_blocking`` has no effect.
 
     Returns
     -------
