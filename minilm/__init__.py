@@ -151,6 +151,7 @@ if TYPE_CHECKING:
     from minilm.models.gpt2 import GPT2Model as GPT2Model
     from minilm.models.llama import LlamaForCausalLM as LlamaForCausalLM
     from minilm.models.llama import LlamaModel as LlamaModel
+    from minilm.models.ngram import NGramModel as NGramModel
     from minilm.models.rnn import RNNModel as RNNModel
     from minilm.pipelines.factory import pipeline as pipeline
     from minilm.runtime import compile as compile
@@ -183,6 +184,7 @@ _LAZY = {
     "LlamaConfig": "minilm.models.configuration",
     "LlamaForCausalLM": "minilm.models.llama",
     "LlamaModel": "minilm.models.llama",
+    "NGramModel": "minilm.models.ngram",
     "PreTrainedTokenizerFast": "minilm.tokenization.tokenizer",
     "RNNModel": "minilm.models.rnn",
     "TextDataset": "minilm.data.dataset",

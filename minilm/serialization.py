@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minilm.atomic import atomic_write
+from minilm.safetensors_bytes import to_safetensors
 from minilm.tensor import Tensor
 
 _STRUCTURE = "minilm.structure"
@@ -56,8 +57,6 @@ def to_bytes(obj: Any) -> bytes:
     TypeError
         As for `save`.
     """
-    from safetensors.numpy import save as serialize
-
     if not isinstance(obj, Mapping):
         hint = ": save its state_dict()" if hasattr(obj, "state_dict") else ""
         raise TypeError(f"save: expected a dictionary, got {type(obj).__name__}{hint}")
@@ -66,7 +65,7 @@ def to_bytes(obj: Any) -> bytes:
     metadata = dict(_FORMAT)
     if not all(isinstance(value, (Tensor, np.ndarray)) for value in obj.values()):
         metadata[_STRUCTURE] = json.dumps(structure)
-    return serialize(arrays, metadata)
+    return to_safetensors(arrays, metadata)
 
 
 def load(

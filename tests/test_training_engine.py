@@ -231,6 +231,28 @@ def test_a_bad_parameter_is_named_with_its_step_and_the_last_clean_one(place, cl
         tiny_engine(None, At(14, bad_weight(place))).run()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the division
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_none_is_named_and_not_the_first_that_clipping_spoils(clip):
+    class Root(nn.Module):
+        """An output of 0, and an infinite gradient of `below`, but not of `above`."""
+
+        def __init__(self):
+            super().__init__()
+            self.below, self.above = nn.Embedding(5, 5), nn.Linear(5, 5)
+            self.below.weight.data[:] = 0
+
+        def forward(self, x):
+            return self.above(self.below(x).sqrt())
+
+    with pytest.raises(NonFiniteError) as caught:
+        tiny_engine(Root(), max_grad_norm=clip).run()
+    message = str(caught.value)
+    assert "first bad tensor: the gradient of below.weight" in message
+    assert "the last clean one: the gradient of above." in message
+    assert "an operation of the model has no finite value or gradient" in message
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow
 def test_a_bad_output_is_named():
     class Overflow(Bigram):

@@ -57,6 +57,8 @@ def test_a_user_s_own_module_trains_too():
 
 def test_an_n_gram_model_counts():
     model = NGramModel(2, 5)
+    with pytest.raises(ValueError, match="no 'eppochs'; did you mean 'epochs'"):
+        model.fit(TRAIN, eppochs=7)
     history = model.fit(TRAIN, validation_data=VALID, epochs=7)
     assert history.history["val_loss"] == [model.loss(VALID)]
     assert history.best() == (1, model.loss(VALID))
@@ -80,6 +82,20 @@ def test_an_optimizer_of_one_s_own():
     optimizer = optim.SGD(model.parameters(), lr=0.5)
     model.fit(TRAIN, optimizer=optimizer, epochs=2, batch_size=4, verbose=0)
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    optimizer = optim.SGD(tiny_model().parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"holds \d+ of \d+ parameters that are not the model's"):
+        tiny_model().fit(TRAIN, optimizer=optimizer, verbose=0)
+
+
+def test_early_stopping_with_nothing_to_look_at_is_said_before_the_first_step():
+    model = tiny_model()
+    before = weights(model)
+    with pytest.raises(ValueError, match="nothing is evaluated: give validation_data"):
+        model.fit(TRAIN, callbacks=EarlyStopping(), verbose=0)
+    assert same_weights(weights(model), before)
 
 
 def test_callbacks_and_arguments_reach_the_engine(tmp_path):

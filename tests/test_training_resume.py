@@ -7,7 +7,13 @@ from training_helpers import CYCLE, At, Bigram, interrupt, tiny_model, weights
 import minilm
 from minilm.data import DataLoader, StreamLoader, TokenDataset
 from minilm.random import Generator
-from minilm.training import CheckpointError, EarlyStopping, TrainerCallback, TrainingArguments
+from minilm.training import (
+    CheckpointError,
+    CheckpointFolder,
+    EarlyStopping,
+    TrainerCallback,
+    TrainingArguments,
+)
 from minilm.training.build import build_engine
 from minilm.training.validation import make_validate
 
@@ -189,14 +195,40 @@ def test_without_a_checkpoint_a_run_begins_anew(tmp_path):
         build_engine(tiny_model(), loader, args)
 
 
+def test_a_folder_that_was_used_before_gives_back_the_last_run(tmp_path):
+    """Its checkpoints reach further than those of the run that was cut."""
+    settings = {"lr_scheduler_type": "constant", "save_strategy": "steps", "save_steps": 1}
+    engine_of(tmp_path, num_train_epochs=3, **settings).run()
+    cut = engine_of(tmp_path, callbacks=[At(5, interrupt)], learning_rate=0.02, **settings)
+    cut.run()
+    again = engine_of(tmp_path, resume=True, learning_rate=0.02, **settings)
+    assert again.state.global_step == 5
+    again.run()
+    whole = engine_of(tmp_path / "whole", learning_rate=0.02, **settings)
+    whole.run()
+    assert outcome(again) == outcome(whole)
+    assert (tmp_path / "checkpoint-36").is_dir()  # nobody's work is removed unasked
+
+
+def test_a_run_killed_before_its_first_checkpoint_does_not_become_an_earlier_one(tmp_path):
+    engine_of(tmp_path).run()
+    CheckpointFolder(tmp_path).begin()
+    with pytest.warns(UserWarning, match="no checkpoint: the run begins anew"):
+        again = engine_of(tmp_path, resume=True)
+    assert again.state.global_step == 0
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
         ({"loader": StreamLoader(CYCLE[:480], 4, 10, seed=3)}, ["data is"]),
-        ({"model": Bigram()}, ["architecture is", "Bigram", "RNNModel"]),
+        (
+            {"model": Bigram()},
+            ['architecture: class is "Bigram", was "RNNModel"', "architecture: table"],
+        ),
         ({"gradient_accumulation_steps": 2}, ["gradient_accumulation_steps is 2, was 1"]),
         ({"optim": "sgd"}, ["optimizer is", "SGD", "AdamW"]),
-        ({"loader": StreamLoader(CYCLE[:500], 4, 5, seed=3)}, ["loader is", "bptt"]),
+        ({"loader": StreamLoader(CYCLE[:500], 4, 5, seed=3)}, ["loader: bptt is 5, was 10"]),
     ],
 )
 def test_another_run_is_told_apart(tmp_path, change, parts):

@@ -58,6 +58,7 @@ def test_after_ctrl_c_the_newest_weights_are_saved_without_samples(recipe, tmp_p
     training.fit(At(2, interrupt))
     assert training.samples == {}
     assert files(tmp_path) == [
+        ".run",
         "config.json",
         "diagnostics.jsonl",
         "log.jsonl",
@@ -91,7 +92,7 @@ def test_a_run_that_breaks_down_keeps_its_best_epoch(recipe, tmp_path):
 def test_a_run_that_breaks_down_at_once_says_that_nothing_was_saved(recipe, tmp_path):
     with pytest.raises(NonFiniteError, match="nothing was saved"):
         Run(recipe, tmp_path).fit(At(1, break_weights))
-    assert files(tmp_path) == ["diagnostics.jsonl", "log.jsonl", "run.json"]
+    assert files(tmp_path) == [".run", "diagnostics.jsonl", "log.jsonl", "run.json"]
 
 
 def test_a_text_that_is_too_short_leaves_no_folder(recipe, tmp_path):

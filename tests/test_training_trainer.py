@@ -172,6 +172,29 @@ def test_metrics_of_one_s_own():
     assert output.metrics == {"test_accuracy": 1}
 
 
+def test_metrics_of_a_text_s_ids_and_a_plateau_by_them():
+    def rising(found):
+        assert found.predictions.shape[:2] == found.label_ids.shape
+        seen.append(len(seen))
+        return {"f1": seen[-1]}
+
+    seen: list[int] = []
+    more = {"lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "f1"}
+    kwargs = {"lr_scheduler_kwargs": {"mode": "max", "patience": 0}, "learning_rate": 1e-9}
+    one = trainer(
+        valid=CYCLE[500:],
+        more={"compute_metrics": rising},
+        eval_strategy="epoch",
+        num_train_epochs=4,
+        **more,
+        **kwargs,
+    )
+    one.train()
+    assert len(seen) == 4
+    assert one.history.history["learning_rate"] == [1e-9] * 4
+    assert one.predict(CYCLE[500:]).label_ids.ndim == 2
+
+
 def test_predictions_of_pairs_and_of_other_lengths():
     one = trainer()
     output = one.predict(TRAIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minilm.doctor import learning_rate
 from minilm.doctor.evidence import Evidence
 from minilm.doctor.finding import Finding, Severity
 from minilm.evaluation import gap
@@ -46,8 +47,8 @@ def underfitting(evidence: Evidence) -> Finding | None:
     fall = (1 - last["val_loss"] / before["val_loss"]) / epochs if before["val_loss"] else 0.0
     near = "loss" in last and abs(last["val_loss"] - last["loss"]) < CLOSE * last["val_loss"]
     poor = evidence.ngram is not None and last["val_loss"] > evidence.ngram and near
-    if fall <= FALLING and not poor:
-        return None
+    if (fall <= FALLING and not poor) or learning_rate.too_high(evidence) is not None:
+        return None  # what the rate has shaken about may well be large enough
     return Finding(
         "underfitting",
         Severity.HINT,

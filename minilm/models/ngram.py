@@ -109,11 +109,11 @@ class NGramModel:
         Raises
         ------
         IndexError, TypeError, ValueError
-            As for `count`.
+            As for `count`, or if `fit` has no argument of a name.
         """
         from minilm.training.fit import fit_by_counting
 
-        return fit_by_counting(self, train, validation_data)
+        return fit_by_counting(self, train, validation_data, **more)
 
     def log_prob(self, ids: Any, start: int = 0) -> np.ndarray:
         """Return the log probability of each token of a text, given those before it.

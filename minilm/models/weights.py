@@ -18,6 +18,7 @@ import numpy as np
 
 from minilm.models.errors import FolderError
 from minilm.models.files import check_exists, read_json
+from minilm.safetensors_bytes import to_safetensors
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -171,11 +172,9 @@ def weight_bytes(model: Any) -> bytes:
 
     A parameter of several names is written under the first; metadata map the others to it.
     """
-    from safetensors.numpy import save as to_bytes
-
     state = model.state_dict(keep_vars=True)
     first: dict[int, str] = {}
     names = {name: first.setdefault(id(tensor), name) for name, tensor in state.items()}
     arrays = {name: np.ascontiguousarray(state[name].detach().numpy()) for name in first.values()}
     shared = {name: original for name, original in names.items() if name != original}
-    return to_bytes(arrays, metadata={"format": "pt", **shared})
+    return to_safetensors(arrays, {"format": "pt", **shared})

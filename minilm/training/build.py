@@ -67,11 +67,14 @@ def build_engine(
         If there is nothing to go on from, though a checkpoint was named; if it is damaged; or if
         it is of another run.
     ValueError
-        If the model cannot recompute activations, though the arguments ask for it.
+        If the model cannot recompute activations, though the arguments ask for it, or the optimizer
+        holds another model's parameters.
     """
     prepare_model(model, args)
     if optimizer is None:
         optimizer = make_optimizer(model, args)
+    else:
+        _check_parameters(model, optimizer)
     if scheduler is None:
         scheduler = make_scheduler(optimizer, args, steps_of(loader, args)[1])
     own: list[Any] = list(make_keep_best(args))
@@ -95,6 +98,18 @@ def build_engine(
     if args.resume_from_checkpoint and checkpoints is not None:
         _resume(engine, checkpoints, args.resume_from_checkpoint, say)
     return engine
+
+
+def _check_parameters(model: Any, optimizer: Any) -> None:
+    """Raise if an optimizer would train another model."""
+    ours = {id(parameter) for parameter in model.parameters()}
+    theirs = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    foreign = sum(id(parameter) not in ours for parameter in theirs)
+    if foreign:
+        raise ValueError(
+            f"the optimizer holds {foreign} of {len(theirs)} parameters that are not the model's: "
+            "make it of model.parameters() of this very model"
+        )
 
 
 def _resume(

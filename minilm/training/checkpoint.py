@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minilm.atomic import atomic_folder, hidden_name
+from minilm.atomic import atomic_folder, atomic_write, hidden_name
 from minilm.json_text import to_json
 from minilm.models.folder import WEIGHTS, load_weights, pretrained_files, weight_bytes
 from minilm.models.pretrained import PretrainedModel
@@ -23,6 +24,8 @@ TRAINING_STATE = "training_state.safetensors"
 TRAINER_STATE = "trainer_state.json"
 IDENTITY = "identity.json"
 CHECKSUMS = "checksums.json"
+RUN_ID = ".run"
+MOST_DIFFERENCES = 6  # that are told
 _NAME = re.compile(r"\.?checkpoint-(\d+)(\.[0-9a-f]+\.tmp)?")
 
 
@@ -82,6 +85,29 @@ class CheckpointFolder:
         self.tokenizer = tokenizer
         self.limit = limit
 
+    # --- whose they are ---------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a run: checkpoints that an earlier one left here are not this one's."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = uuid.uuid4().hex.encode("utf-8")  # of the system's, not of a stream of the run's
+        atomic_write(self.folder / RUN_ID, lambda file: file.write(name))
+
+    @property
+    def _run(self) -> str | None:
+        """The run that began last in the folder; None of a folder that knows of none."""
+        path = self.folder / RUN_ID
+        return path.read_text("utf-8") if path.is_file() else None
+
+    def _is_own(self, path: Path) -> bool:
+        """Tell whether the last run wrote a checkpoint; also if that cannot be read."""
+        run = self._run
+        try:
+            identity = json.loads((path / IDENTITY).read_text("utf-8"))
+        except (OSError, ValueError):
+            return True
+        return run is None or (isinstance(identity, dict) and identity.get("run") == run)
+
     # --- writing ----------------------------------------------------------------------------------
 
     def path_of(self, step: int) -> Path:
@@ -114,7 +140,7 @@ class CheckpointFolder:
         files = _model_files(model, self.tokenizer)
         files[TRAINING_STATE] = to_bytes(snapshot)
         files[TRAINER_STATE] = to_json(state.to_dict()).encode("utf-8")
-        files[IDENTITY] = to_json(self.identity).encode("utf-8")
+        files[IDENTITY] = to_json({**self.identity, "run": self._run}).encode("utf-8")
         files[CHECKSUMS] = to_json({name: _digest(data) for name, data in files.items()}).encode()
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic_folder(target, files)
@@ -128,6 +154,7 @@ class CheckpointFolder:
         paths = [self.path_of(step) for step in steps if step is not None]
         kept = [path for path in paths if path.is_dir()]
         others = [path for path in self._named() if path not in kept]
+        others.sort(key=self._is_own, reverse=True)  # an earlier run's go first
         spare = self.limit - len(kept)
         for path in others[max(spare, 0) :]:
             _remove(path)
@@ -141,7 +168,7 @@ class CheckpointFolder:
     # --- reading ----------------------------------------------------------------------------------
 
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole; None where there is none at all.
+        """Return the newest checkpoint of the last run that is whole; None where there is none.
 
         Warns of each that is damaged and passed over.
 
@@ -151,7 +178,7 @@ class CheckpointFolder:
             If there are some, but none is whole, or the newest whole one is of another run.
         """
         damaged = []
-        for path in self._candidates():
+        for path in filter(self._is_own, self._candidates()):
             try:
                 return self.read(path)
             except _DamagedError as error:
@@ -173,6 +200,7 @@ class CheckpointFolder:
         path = Path(path)
         _verify(path)
         identity = json.loads((path / IDENTITY).read_text("utf-8"))
+        identity.pop("run", None)
         _check_identity(path, identity, self.identity)
         return Checkpoint(path, load(path / TRAINING_STATE))
 
@@ -223,17 +251,30 @@ def _verify(path: Path) -> None:
 
 
 def _check_identity(path: Path, saved: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    differing = [
-        f"{name} is {_short(ours.get(name))}, was {_short(saved.get(name))}"
-        for name in dict.fromkeys([*ours, *saved])
-        if ours.get(name) != saved.get(name)
-    ]
+    differing = _differences(saved, ours)
+    if len(differing) > MOST_DIFFERENCES:
+        more = len(differing) - MOST_DIFFERENCES
+        differing = [*differing[:MOST_DIFFERENCES], f"and {more} more"]
     if differing:
         raise CheckpointError(
             f"{path} is of another run: {'; '.join(differing)}. A run goes on with the data, the "
             "tokenizer, the architecture and the settings that it began with; to train on with "
             "others, begin a new run from its weights"
         )
+
+
+def _differences(saved: Mapping[str, Any], ours: Mapping[str, Any], part: str = "") -> list[str]:
+    """Return what differs, a line for each name; within a part, its own names."""
+    found = []
+    for name in dict.fromkeys([*ours, *saved]):
+        here, there = ours.get(name), saved.get(name)
+        if here == there:
+            continue
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            found += _differences(there, here, f"{part}{name}: ")
+        else:
+            found.append(f"{part}{name} is {_short(here)}, was {_short(there)}")
+    return found
 
 
 def _short(value: Any) -> str:

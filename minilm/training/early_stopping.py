@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,22 @@ def best_metric(args: TrainingArguments) -> tuple[str, bool]:
     monitor = (args.metric_for_best_model or "loss").removeprefix("eval_")
     bigger = args.greater_is_better
     return monitor, is_better_bigger(monitor) if bigger is None else bigger
+
+
+def required_metric(metrics: Mapping[str, float], monitor: str) -> float:
+    """Return the metric that tells which evaluation is best.
+
+    Raises
+    ------
+    ValueError
+        If it was not measured.
+    """
+    if monitor not in metrics:
+        raise ValueError(
+            f"metric_for_best_model is {monitor!r}, but the evaluation gives "
+            f"{', '.join(f'eval_{name}' for name in metrics)}"
+        )
+    return metrics[monitor]
 
 
 class BestWeights:
@@ -60,7 +77,7 @@ class EarlyStopping(TrainerCallback):
     mode : {"auto", "min", "max"}
         Whether less or more is better.
     baseline : float, optional
-        A value to do better than, from the start.
+        A value to do better than: until then, no improvement restarts the patience.
     restore_best_weights : bool
         Leave the model with its best weights rather than its newest. Keras's default is False.
     start_from_epoch : int
@@ -105,7 +122,7 @@ class EarlyStopping(TrainerCallback):
 
     def _reset(self) -> None:
         self.wait = 0
-        self.best = self._sign * math.inf if self._baseline is None else self._baseline
+        self.best = self._sign * math.inf
         self.best_epoch = self.stopped_epoch = 0.0
         self._best.weights = None
 
@@ -117,10 +134,10 @@ class EarlyStopping(TrainerCallback):
         ValueError
             If nothing will be evaluated.
         """
-        if args.eval_strategy == "no":
+        if args.eval_strategy == "no" or not kwargs["engine"].validates:
             raise ValueError(
                 f"EarlyStopping monitors {self.monitor!r}, but nothing is evaluated: give "
-                "eval_strategy='epoch' or 'steps'"
+                "validation_data, or eval_dataset and eval_strategy='epoch' or 'steps'"
             )
         if state.global_step == 0:
             self._reset()
@@ -146,14 +163,19 @@ class EarlyStopping(TrainerCallback):
             )
         if self._best.weights is None and self.restore_best_weights:
             self._keep(state, kwargs["engine"])  # if none is better, the first is the best there is
-        if self._sign * (self.best - value) > self.min_delta:
-            self.best, self.wait = value, 0
-            self._keep(state, kwargs["engine"])
-            return
         self.wait += 1
+        if self._is_better(value, self.best):
+            self.best = value
+            self._keep(state, kwargs["engine"])
+            if self._baseline is None or self._is_better(value, self._baseline):
+                self.wait = 0
+            return
         if self.wait >= self.patience:
             self.stopped_epoch = state.epoch
             control.should_training_stop = True
+
+    def _is_better(self, value: float, than: float) -> bool:
+        return self._sign * (than - value) > self.min_delta
 
     def _keep(self, state: Any, engine: Any) -> None:
         self.best_epoch = state.epoch
@@ -249,14 +271,10 @@ class KeepBest(TrainerCallback):
             If the metric was not measured.
         """
         metrics = kwargs["metrics"]
-        value = metrics.get(f"eval_{self.monitor}")
-        if value is None and not (metrics and self._required):
+        found = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        if not found or (self.monitor not in found and not self._required):
             return
-        if value is None:
-            names = ", ".join(metrics)
-            raise ValueError(
-                f"metric_for_best_model is {self.monitor!r}, but the evaluation gives {names}"
-            )
+        value = required_metric(found, self.monitor)
         if state.best_metric is None or self._sign * (state.best_metric - value) > 0:
             state.best_metric, state.best_global_step = value, state.global_step
             control.should_save |= args.save_strategy == "best"

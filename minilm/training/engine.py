@@ -13,6 +13,7 @@ from minilm.training.arguments import TrainingArguments
 from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.checkpoint import Checkpoint, CheckpointFolder
 from minilm.training.diagnose import NonFiniteError
+from minilm.training.early_stopping import best_metric, required_metric
 from minilm.training.flow import Flow, steps_of
 from minilm.training.history import History
 from minilm.training.interrupt import InterruptFlag, interrupt_deferred
@@ -105,6 +106,11 @@ class Engine:
         self.tell("on_init_end")
 
     @property
+    def validates(self) -> bool:
+        """Whether there is something to measure on."""
+        return self._validate is not None
+
+    @property
     def callbacks(self) -> CallbackList:
         """All callbacks, that which decides when to log, evaluate and save first."""
         return self._callbacks
@@ -128,6 +134,8 @@ class Engine:
         try:
             self.tell("on_train_begin")
             with self._interrupt:
+                if self.checkpoints is not None and not self.state.global_step:
+                    self.checkpoints.begin()
                 self._attend()  # to what an interrupted run had left to do
                 while not self._done() or self._is_end_due():
                     self._run_epoch()
@@ -232,7 +240,7 @@ class Engine:
             self.log({f"eval_{name}": value for name, value in metrics.items()})
         self.history.add_record(self.state.epoch, self.state.global_step, metrics)
         if metrics and isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(metrics["loss"])
+            self.scheduler.step(required_metric(metrics, best_metric(self.args)[0]))
         self.tell("on_evaluate", metrics={f"eval_{k}": value for k, value in metrics.items()})
         self.model.train()
         return metrics

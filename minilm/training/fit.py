@@ -26,7 +26,7 @@ def fit(
     batch_size: int = 32,
     optimizer: Any = "adamw",
     lr: float = 1e-3,
-    callbacks: Sequence[Any] = (),
+    callbacks: Any = (),
     verbose: str | int = "auto",
     **arguments: Any,
 ) -> History:
@@ -50,7 +50,7 @@ def fit(
     lr : float
         Learning rate, where `optimizer` is a name. It stays the same, unless `lr_scheduler_type`
         is given.
-    callbacks : sequence of TrainerCallback
+    callbacks : TrainerCallback or sequence of TrainerCallback
         :class:`EarlyStopping`, or one's own.
     verbose : {"auto", 0, 1, 2}
         0 is silent, 1 shows a progress bar, 2 a line an epoch; "auto" is 1 in terminals and
@@ -78,8 +78,7 @@ def fit(
     ...                     callbacks=[EarlyStopping(patience=2)])
     >>> history.best("val_loss")
     """
-    known = [column.name for column in fields(TrainingArguments)]
-    check_names("fit", arguments, [*inspect.signature(fit).parameters, *known])
+    _check_known(arguments)
     args = TrainingArguments(
         **{
             "num_train_epochs": epochs,
@@ -105,9 +104,19 @@ def fit(
             if validation_data is None
             else make_validate(model, validation_data, args),
             optimizer=None if isinstance(optimizer, str) else optimizer,
-            callbacks=[*progress(verbose), *callbacks],
+            callbacks=[*progress(verbose), *_listed(callbacks)],
         )
         return engine.run()
+
+
+def _check_known(arguments: dict[str, Any]) -> None:
+    """Raise ValueError for a name that `fit` does not have."""
+    known = [column.name for column in fields(TrainingArguments)]
+    check_names("fit", arguments, [*inspect.signature(fit).parameters, *known])
+
+
+def _listed(callbacks: Any) -> Sequence[Any]:
+    return callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
 def progress(verbose: str | int) -> list[Progress]:
@@ -125,8 +134,9 @@ def progress(verbose: str | int) -> list[Progress]:
     return [Progress(bar=verbose == 1 or (verbose == "auto" and is_watched()))]
 
 
-def fit_by_counting(model: Any, train: Any, validation_data: Any = None) -> History:
+def fit_by_counting(model: Any, train: Any, validation_data: Any = None, **ignored: Any) -> History:
     """Have an n-gram model count a text, and return what it reaches; see `NGramModel.fit`."""
+    _check_known(ignored)
     ids = _text_of(train)
     history = History(steps_per_epoch=1)
     history.start_clock()

@@ -49,7 +49,7 @@ def identity_of(
     Parameters
     ----------
     model : nn.Module
-        Its class, and the shapes of its parameters.
+        Its class, its configuration where it has one, and the shapes of its parameters.
     loader : DataLoader or StreamLoader
         Its data, by a digest.
     tokenizer : tokenizers.Tokenizer or None
@@ -84,7 +84,10 @@ def identity_of(
 
 def _architecture(model: Any) -> dict[str, Any]:
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    return {"class": type(model).__name__, **shapes}
+    config = getattr(model, "config", {})
+    config = config.to_dict() if hasattr(config, "to_dict") else config
+    settings = config if isinstance(config, dict) else {}
+    return {"class": type(model).__name__, **settings, **shapes}
 
 
 def _text_of(tokenizer: Any) -> str:

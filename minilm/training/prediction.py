@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilm.data import DataLoader
+from minilm.data import DataLoader, TokenDataset
 from minilm.data.stream import IGNORED
 from minilm.grad_mode import no_grad
 from minilm.models.base import logits_of
 from minilm.training.arguments import TrainingArguments
+from minilm.training.setup import is_ids, window_of
 
 
 class EvalPrediction(NamedTuple):
@@ -51,8 +52,9 @@ def predict(
     ----------
     model : nn.Module
         In evaluation mode for the time.
-    data : Dataset or DataLoader
-        Pairs (inputs, labels), or mappings with ``labels``.
+    data : Dataset, DataLoader or array of int
+        Pairs (inputs, labels), or mappings with ``labels``. A text's ids are cut into windows, and
+        what is left behind the last one is not read.
     args : TrainingArguments
         Their batch size for evaluation.
     collate : callable, optional
@@ -67,6 +69,9 @@ def predict(
     PredictionOutput
         Sequences shorter than the longest are filled up: logits with 0, labels with -100.
     """
+    if is_ids(data):
+        window = min(window_of(model), len(data) - 1)
+        data = TokenDataset(np.asarray(data), window, stride=window)
     loader = data
     if not isinstance(data, DataLoader):
         loader = DataLoader(data, args.per_device_eval_batch_size, collate_fn=collate)

@@ -20,6 +20,7 @@ from minilm.svg import Reference
 from minilm.training.arguments import TrainingArguments
 from minilm.training.build import build_engine
 from minilm.training.callback import TrainerCallback
+from minilm.training.checkpoint import RUN_ID
 from minilm.training.corpus import Corpus
 from minilm.training.diagnose import NonFiniteError
 from minilm.training.diagnostics import DIAGNOSTICS, Diagnostics
@@ -178,7 +179,7 @@ class Run:
                 self.save()
         finally:
             if not self.history.step_losses:
-                for name in (RECIPE, LOG, DIAGNOSTICS):
+                for name in (RECIPE, LOG, DIAGNOSTICS, RUN_ID):
                     (self.folder / name).unlink(missing_ok=True)
 
     def _validate(self, poll: Callable[[], object]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from minilm.nn.utils import clip_grad_norm_
+from minilm.nn.utils import clip_grads_with_norm_, get_total_norm
 from minilm.optim.lr_scheduler import ReduceLROnPlateau
 from minilm.training.accumulation import accumulate_gradients, losses_of
 from minilm.training.diagnose import refuse_non_finite
@@ -43,7 +43,9 @@ def take_step(engine: Engine, group: Sequence[Any]) -> None:
         lambda: engine.tell("on_substep_end"),
     )
     engine.tell("on_after_backward", batches=group)
-    norm = clip_grad_norm_(engine.parameters, engine.args.max_grad_norm or math.inf).item()
+    total_norm = get_total_norm([p.grad for p in engine.parameters if p.grad is not None])
+    norm = float(total_norm.item())
+    limit = engine.args.max_grad_norm or math.inf
     lr = engine.optimizer.param_groups[0]["lr"]
     refuse_non_finite(
         engine.model,
@@ -51,8 +53,9 @@ def take_step(engine: Engine, group: Sequence[Any]) -> None:
         loss,
         norm,
         f"step {engine.state.global_step + 1} (epoch {engine.passes + 1})",
-        f"the learning rate {lr:g} is too high, or gradients are not clipped",
+        _cause(engine, lr),
     )
+    clip_grads_with_norm_(engine.parameters, limit, total_norm)
     engine.tell("on_after_clip", grad_norm=norm)
     with interrupt_deferred():
         lr = _move_weights(engine)
@@ -61,6 +64,14 @@ def take_step(engine: Engine, group: Sequence[Any]) -> None:
         engine.state.epoch = engine.passes + engine.pass_steps / engine.steps_per_epoch
         engine.state.num_input_tokens_seen += tokens
         engine.history.add_step(loss, norm, lr, tokens, time.perf_counter() - started)
+
+
+def _cause(engine: Engine, lr: float) -> str:
+    """Return what most likely made a number that is not finite."""
+    if engine.state.global_step == 0:
+        return "an operation of the model has no finite value or gradient there, or the data do not"
+    unclipped = "" if engine.args.max_grad_norm else ", or gradients are not clipped"
+    return f"the learning rate {lr:g} is too high{unclipped}"
 
 
 def _move_weights(engine: Engine) -> float:

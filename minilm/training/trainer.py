@@ -292,7 +292,7 @@ class Trainer:
 
         Parameters
         ----------
-        test_dataset : Dataset or DataLoader
+        test_dataset : Dataset, DataLoader or array of int
             What on; all logits are kept in memory.
         metric_key_prefix : str
             What the names of metrics begin with.

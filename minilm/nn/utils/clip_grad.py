@@ -43,12 +43,25 @@ def clip_grad_norm_(
     """
     grads = _grads_of(parameters)
     total = get_total_norm(grads, norm_type, error_if_nonfinite)
-    factor = max_norm / (total.item() + 1e-6)
-    if (
-        not factor >= 1
-    ):  # also where the norm is not a number: then so are the gradients, as in PyTorch
-        _core.scale_grads(_writable(grads), factor)
+    clip_grads_with_norm_(parameters, max_norm, total)
     return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor
+) -> None:
+    """Scale all gradients down together, by a norm that is known.
+
+    Parameters
+    ----------
+    parameters, max_norm
+        As for `clip_grad_norm_`.
+    total_norm : Tensor
+        From `get_total_norm`.
+    """
+    factor = max_norm / (total_norm.item() + 1e-6)
+    if not factor >= 1:  # also if the norm is no number: then no gradient is one, as in PyTorch
+        _core.scale_grads(_writable(_grads_of(parameters)), factor)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
