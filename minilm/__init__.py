@@ -134,12 +134,18 @@ if TYPE_CHECKING:
     from minilm.data.collators import default_data_collator as default_data_collator
     from minilm.data.dataset import TextDataset as TextDataset
     from minilm.data.vocab import Vocab as Vocab
+    from minilm.generation.config import GenerationConfig as GenerationConfig
+    from minilm.generation.logits_process import LogitsProcessorList as LogitsProcessorList
+    from minilm.generation.stopping_criteria import StoppingCriteriaList as StoppingCriteriaList
+    from minilm.generation.streamers import TextIteratorStreamer as TextIteratorStreamer
+    from minilm.generation.streamers import TextStreamer as TextStreamer
     from minilm.models.auto import AutoConfig as AutoConfig
     from minilm.models.auto import AutoModelForCausalLM as AutoModelForCausalLM
     from minilm.models.auto import (
         AutoModelForSequenceClassification as AutoModelForSequenceClassification,
     )
     from minilm.models.awd_lstm import AWDLSTM as AWDLSTM
+    from minilm.models.cache import DynamicCache as DynamicCache
     from minilm.models.configuration import DistilBertConfig as DistilBertConfig
     from minilm.models.configuration import GPT2Config as GPT2Config
     from minilm.models.configuration import LlamaConfig as LlamaConfig
@@ -153,6 +159,7 @@ if TYPE_CHECKING:
     from minilm.models.llama import LlamaModel as LlamaModel
     from minilm.models.ngram import NGramModel as NGramModel
     from minilm.models.rnn import RNNModel as RNNModel
+    from minilm.optim.schedules.by_name import get_scheduler as get_scheduler
     from minilm.pipelines.factory import pipeline as pipeline
     from minilm.runtime import compile as compile
     from minilm.runtime import get_num_threads as get_num_threads
@@ -163,8 +170,11 @@ if TYPE_CHECKING:
     from minilm.tokenization.auto import AutoTokenizer as AutoTokenizer
     from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
     from minilm.tokenization.tokenizer import PreTrainedTokenizerFast as PreTrainedTokenizerFast
+    from minilm.training.arguments import TrainingArguments as TrainingArguments
+    from minilm.training.early_stopping import EarlyStoppingCallback as EarlyStoppingCallback
     from minilm.training.loop import train as train
     from minilm.training.loop import validate as validate
+    from minilm.training.trainer import Trainer as Trainer
 
 _LAZY = {
     "AWDLSTM": "minilm.models.awd_lstm",
@@ -178,20 +188,30 @@ _LAZY = {
     "DistilBertConfig": "minilm.models.configuration",
     "DistilBertForSequenceClassification": "minilm.models.distilbert",
     "DistilBertModel": "minilm.models.distilbert",
+    "DynamicCache": "minilm.models.cache",
+    "EarlyStoppingCallback": "minilm.training.early_stopping",
     "GPT2Config": "minilm.models.configuration",
     "GPT2LMHeadModel": "minilm.models.gpt2",
     "GPT2Model": "minilm.models.gpt2",
+    "GenerationConfig": "minilm.generation.config",
     "LlamaConfig": "minilm.models.configuration",
     "LlamaForCausalLM": "minilm.models.llama",
     "LlamaModel": "minilm.models.llama",
+    "LogitsProcessorList": "minilm.generation.logits_process",
     "NGramModel": "minilm.models.ngram",
     "PreTrainedTokenizerFast": "minilm.tokenization.tokenizer",
     "RNNModel": "minilm.models.rnn",
+    "StoppingCriteriaList": "minilm.generation.stopping_criteria",
     "TextDataset": "minilm.data.dataset",
+    "TextIteratorStreamer": "minilm.generation.streamers",
+    "TextStreamer": "minilm.generation.streamers",
+    "Trainer": "minilm.training.trainer",
+    "TrainingArguments": "minilm.training.arguments",
     "Vocab": "minilm.data.vocab",
     "compile": "minilm.runtime",
     "default_data_collator": "minilm.data.collators",
     "get_num_threads": "minilm.runtime",
+    "get_scheduler": "minilm.optim.schedules.by_name",
     "load": "minilm.serialization",
     "pipeline": "minilm.pipelines.factory",
     "save": "minilm.serialization",

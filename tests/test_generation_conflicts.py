@@ -13,6 +13,13 @@ def settled(asked, **models_own) -> GenerationConfig:
     return settle(GenerationConfig(**models_own).updated(asked), asked)
 
 
+def test_where_nobody_says_how_many_tokens_at_most_the_least_may_be_more():
+    assert length_of(settled({}), 3) == 50
+    assert length_of(settled({"min_new_tokens": 51}), 3) == 51
+    assert length_of(settled({"min_length": 60}), 3) == 57
+    assert length_of(settled({"min_new_tokens": 2}), 3) == 50
+
+
 def test_tokens_are_drawn_unless_something_says_otherwise():
     assert settled({}).do_sample is True
     assert settled({"num_beams": 2}).do_sample is False
@@ -82,7 +89,6 @@ def test_lengths():
         ({"max_length": 2}, "max_length is 2, but the prompt has 3 tokens"),
         ({"min_new_tokens": 5, "max_new_tokens": 3}, "min_new_tokens asks for 5 .* allows 3"),
         ({"min_length": 9, "max_length": 8}, "min_length asks for 6 new tokens, max_length 8 al"),
-        ({"min_new_tokens": 51}, "51 new tokens, the default of 50"),
         ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences is 3, but of 2 beams"),
         ({"do_sample": False, "num_return_sequences": 2}, "taking the likeliest gives one text"),
         ({"stop_strings": "a"}, "pass the tokenizer"),

@@ -93,6 +93,23 @@ def test_without_a_prompt_a_small_vocabulary_does_not_begin_with_what_it_lacks()
     assert int(model.generate(max_new_tokens=2)[0, 0]) == 0
     with pytest.raises(IndexError, match="expected 0 to 49"):
         model.generate(bos_token_id=60, max_new_tokens=2)
+    rules = {"min_new_tokens": 2, "repetition_penalty": 1.1}
+    assert model.generate([[5, 6]], max_new_tokens=3, **rules).shape == (1, 5)
+
+
+def test_padding_in_the_prompt_is_no_text():
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=9, n_positions=16, n_embd=8, n_layer=1, n_head=2, eos_token_id=1)
+    )
+    ids, options = [[0, 0, 3, 4], [5, 6, 7, 8]], {"max_new_tokens": 4, "do_sample": False}
+    mask = [[0, 0, 1, 1], [1, 1, 1, 1]]
+    expected = model.generate(ids, attention_mask=mask, pad_token_id=0, **options).tolist()
+    assert model.generate(ids, pad_token_id=0, **options).tolist() == expected
+    alone = model.generate([[3, 4]], pad_token_id=0, **options).tolist()
+    assert expected[0][4:] == alone[0][2:]
+    whole = model.generate(ids, attention_mask=np.ones((2, 4)), pad_token_id=0, **options)
+    for as_text in ({"pad_token_id": 1}, {}):  # 1 ends a text, too: nobody can tell
+        assert model.generate(ids, **as_text, **options).tolist()[0] == whole.tolist()[0]
 
 
 def test_without_a_prompt_a_tokenizer_says_where_to_begin():

@@ -46,6 +46,23 @@ def test_dtypes(dtype: object, name: str) -> None:
     assert dtype == name
 
 
+def test_names_that_transformers_has_at_its_top() -> None:
+    from minilm import (
+        DynamicCache,
+        EarlyStoppingCallback,
+        GenerationConfig,
+        NGramModel,
+        TextStreamer,
+        Trainer,
+        TrainingArguments,
+        get_scheduler,
+    )
+
+    assert Trainer.__module__ == "minilm.training.trainer"
+    assert all((DynamicCache, EarlyStoppingCallback, GenerationConfig, NGramModel, TextStreamer))
+    assert TrainingArguments().seed == 42 and callable(get_scheduler)
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="'minilm' has no attribute 'distributed'"):
         _ = minilm.distributed

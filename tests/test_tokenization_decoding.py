@@ -17,6 +17,11 @@ def test_ids_in_any_form(tokenizer):
     assert tokenizer.decode(tokenizer("the cat sat")) == "the cat sat"
     assert tokenizer.decode(ids[0]) == tokenizer.decode(np.int64(ids[0])) == "the"
     assert tokenizer.decode([]) == ""
+    for text in ("the", None):
+        with pytest.raises(TypeError, match="decode: expected ids, a number or a list of them"):
+            tokenizer.decode(text)
+    with pytest.raises(TypeError, match="got str"):
+        tokenizer.batch_decode(["a", "b"])
 
 
 def test_several_sequences(tokenizer):

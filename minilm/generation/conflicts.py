@@ -64,10 +64,12 @@ def length_of(config: GenerationConfig, prompt_length: int) -> int:
                 "max_new_tokens counts those behind the prompt alone"
             )
     else:
-        longest, said = DEFAULT_NEW_TOKENS, f"the default of {DEFAULT_NEW_TOKENS} new tokens"
+        longest, said = DEFAULT_NEW_TOKENS, ""
     shortest, name = config.min_new_tokens, "min_new_tokens"
     if shortest is None and config.min_length is not None:
         shortest, name = config.min_length - prompt_length, "min_length"
+    if shortest is not None and not said:
+        return max(shortest, longest)  # nobody said how many at most
     if shortest is not None and shortest > longest:
         raise ValueError(f"{name} asks for {shortest} new tokens, {said} allows {longest}")
     return longest

@@ -118,7 +118,9 @@ def generate(
     asked = {"max_new_tokens": max_new_tokens, **options}
     config = _config_of(model, generation_config, asked)
     if input_ids is None:
-        input_ids = [_begin(model, config, tokenizer)]
+        input_ids = [_begin(config, tokenizer)]
+    if attention_mask is None:
+        attention_mask = _mask_of_padding(input_ids, config)
     prompt = prompt_of(input_ids, attention_mask, may_be_empty=isinstance(model, NGramModel))
     job = _Job(
         model=model,
@@ -206,7 +208,7 @@ class _Job:
                 self.new_tokens,
                 draw,
                 config.suppress_tokens or [],
-                self._end_id(),
+                self.config.eos_ids[0] if self.config.eos_ids else None,
                 self.streamer,
             )
         return write_tokens(
@@ -222,14 +224,6 @@ class _Job:
             self.streamer,
             warpers_for_record=warpers_of(config) if not warpers else type(warpers)(),
         )
-
-    def _end_id(self) -> int | None:
-        """Return what ends a text; not an id of the model's own that no text of it can hold."""
-        if not self.config.eos_ids:
-            return None
-        end = self.config.eos_ids[0]
-        own = end in self.model.generation_config.eos_ids
-        return None if own and _is_foreign(end, self.model) else end
 
     def _beams(self, record: Record) -> FoundTexts:
         config = self.config
@@ -311,7 +305,7 @@ def _config_of(
     generation_config: GenerationConfig | Mapping[str, Any] | None,
     options: dict[str, Any],
 ) -> GenerationConfig:
-    config, asked = config_of(model), {}
+    config, asked = _without_foreign_ids(config_of(model), model), {}
     if generation_config is not None:
         ids = {name: getattr(config, name) for name in TOKEN_IDS}
         config = as_config(generation_config)
@@ -321,25 +315,44 @@ def _config_of(
     return settle(config.updated(asked), asked)
 
 
-def _begin(model: Any, config: GenerationConfig, tokenizer: Any) -> list[int]:
-    """Return the ids to write on from when there is no prompt."""
-    begin = config.bos_token_id
-    own = begin == config_of(model).bos_token_id
-    if begin is not None and not (own and _is_foreign(begin, model)):
-        return [begin]
-    if tokenizer is None:
-        return [0]
-    ids: list[int] = start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
-    return ids
-
-
-def _is_foreign(token: int, model: Any) -> bool:
-    """Tell whether the model does not have a token.
+def _without_foreign_ids(config: GenerationConfig, model: Any) -> GenerationConfig:
+    """Return a model's configuration without the ids of tokens that it does not have.
 
     A configuration's defaults are the published model's, whose vocabulary may be larger.
     """
     size = getattr(getattr(model, "config", None), "vocab_size", None)
-    return size is not None and token >= size
+    if size is None:
+        return config
+    single = {name: getattr(config, name) for name in ("bos_token_id", "pad_token_id")}
+    foreign: dict[str, Any] = {
+        name: None for name, token in single.items() if token is not None and token >= size
+    }
+    ends = [token for token in config.eos_ids if token < size]
+    if len(ends) < len(config.eos_ids):
+        foreign["eos_token_id"] = ends or None
+    return config.updated(foreign) if foreign else config
+
+
+def _mask_of_padding(input_ids: Any, config: GenerationConfig) -> np.ndarray | None:
+    """Return where ids are no padding, if it can be told: padding that is no end of a text."""
+    pad = config.pad_token_id
+    if pad is None or pad in config.eos_ids:
+        return None
+    try:
+        there = np.asarray(_plain(input_ids)) != pad
+    except ValueError:  # rows of several lengths, which are refused elsewhere
+        return None
+    return None if there.all() else there.astype(np.int64)
+
+
+def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
+    """Return the ids to write on from when there is no prompt."""
+    if config.bos_token_id is not None:
+        return [config.bos_token_id]
+    if tokenizer is None:
+        return [0]
+    ids: list[int] = start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
+    return ids
 
 
 def _plain(input_ids: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,8 @@ class IdsToText(SpecialTokens):
         ------
         ValueError
             If an id is negative.
+        TypeError
+            If it is a text, or nothing.
         """
         ids = _ids_as_lists(token_ids)
         if isinstance(ids, list) and ids and isinstance(ids[0], list):
@@ -131,6 +133,10 @@ def _ids_as_lists(ids: Any) -> Any:
         return int(ids)
     if hasattr(ids, "tolist"):
         return ids.tolist()
+    if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
+        raise TypeError(
+            f"decode: expected ids, a number or a list of them, got {type(ids).__name__}"
+        )
     return [_ids_as_lists(item) for item in ids]
 
 
