@@ -1,7 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 from cli_helpers import TEXT, TINY, minilm
+
+from minilm.models import RNNModel
+from minilm.training import Diagnostics
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,17 @@ def test_a_run_that_diverged_before_anything_was_saved(folder):
     done = minilm("doctor", run)
     assert done.stdout.startswith("1. not a number (broken)\n"), done.stderr
     assert "learning rate too high" in done.stdout
+
+
+def test_the_folder_of_a_run_of_fit(tmp_path):
+    ids = np.tile(np.arange(7), 60)
+    model = RNNModel(7, 8, 8)
+    options = {"output_dir": tmp_path, "verbose": 0, "epochs": 4, "lr": 1e-7, "batch_size": 2}
+    model.fit(ids, ids[:50], callbacks=[Diagnostics()], **options)
+    done = minilm("doctor", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a run of fit or Trainer does not say which it was" in done.stderr
+    assert "learning rate too low" in done.stdout
 
 
 def test_a_folder_that_is_no_run(tmp_path):

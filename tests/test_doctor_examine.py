@@ -113,7 +113,7 @@ def test_a_folder_of_an_older_run_has_no_diagnostics(healthy, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder of minilm train.*run.json"):
+    with pytest.raises(FileNotFoundError, match="no folder of a run: it has no run.json"):
         examine(tmp_path)
     with pytest.raises(FileNotFoundError):
         examine(tmp_path / "nowhere")

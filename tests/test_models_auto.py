@@ -51,6 +51,8 @@ def test_where_a_model_is(tmp_path):
         loaded = AutoModelForCausalLM.from_pretrained(tmp_path, device_map=place)
         assert loaded.to(loaded.device).device == minilm.device("cpu")
         assert loaded.dtype == minilm.float32
+    no_matter = {"use_safetensors": True, "low_cpu_mem_usage": True, "trust_remote_code": False}
+    assert type(AutoModelForCausalLM.from_pretrained(tmp_path, **no_matter)) is GPT2LMHeadModel
     with pytest.raises(RuntimeError, match="runs on the CPU only, there is no device 'cuda'"):
         AutoModelForCausalLM.from_pretrained(tmp_path, device_map="cuda")
 

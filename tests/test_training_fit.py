@@ -84,6 +84,15 @@ def test_an_optimizer_of_one_s_own():
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
+def test_an_end_by_ctrl_c_is_said(tmp_path):
+    with pytest.warns(UserWarning, match=r"ended the training after step 2$"):
+        tiny_model().fit(TRAIN, batch_size=2, callbacks=At(2, interrupt), verbose=0)
+    with pytest.warns(UserWarning, match="after step 2; resume_from_checkpoint=True goes on"):
+        tiny_model().fit(
+            TRAIN, batch_size=2, callbacks=At(2, interrupt), output_dir=tmp_path, verbose=0
+        )
+
+
 def test_an_optimizer_of_another_model_is_refused():
     optimizer = optim.SGD(tiny_model().parameters(), lr=0.1)
     with pytest.raises(ValueError, match=r"holds \d+ of \d+ parameters that are not the model's"):

@@ -12,7 +12,9 @@ HELP = "find out what is wrong with a run"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("folder", metavar="DIR", help="a folder that minilm train made")
+    parser.add_argument(
+        "folder", metavar="DIR", help="a folder that minilm train made, or an output_dir"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +26,10 @@ def run(args: argparse.Namespace) -> int:
     if evidence.unread:
         say(f"the training text could not be looked at: {evidence.unread}")
     if not evidence.samples:
-        say(f"{args.folder} has no diagnostics.jsonl: nothing is known of what went on inside")
+        say(
+            f"{args.folder} has no diagnostics.jsonl: nothing is known of what went on inside. In "
+            "fit and Trainer, callbacks=[minilm.training.Diagnostics()] writes it"
+        )
     if args.json:
         result: dict[str, Any] = {
             "folder": args.folder,

@@ -114,7 +114,8 @@ def evidence_of_folder(folder: str | Path, corpus: Corpus | None = None) -> Evid
     Parameters
     ----------
     folder : str or Path
-        Made by ``minilm train``.
+        Made by ``minilm train``; or the ``output_dir`` of `fit` or `Trainer`, whose text is not
+        known.
     corpus : Corpus, optional
         Its text, where that is at hand; read again otherwise.
 
@@ -129,9 +130,15 @@ def evidence_of_folder(folder: str | Path, corpus: Corpus | None = None) -> Evid
     try:
         recipe = load_recipe(folder)
     except FileNotFoundError:
+        if (folder / HISTORY).is_file():
+            return Evidence(
+                records=_read_history(folder / HISTORY),
+                samples=read_diagnostics(folder),
+                unread="a run of fit or Trainer does not say which it was",
+            )
         message = (
-            "no folder of minilm train: it has no run.json. Give the folder that --out named, or "
-            "that was said at the end of the training"
+            "no folder of a run: it has no run.json, nor a history.csv. Give the folder that --out "
+            "named, or output_dir"
         )
         raise FileNotFoundError(2, message, str(folder)) from None
     evidence = Evidence(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATTERNS = ("*.json", "*.safetensors")
 OPTIONS = ("revision", "token", "cache_dir", "local_files_only")
+NO_MATTER = ("use_safetensors", "low_cpu_mem_usage", "trust_remote_code")
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # "gpt2", "openai-community/gpt2"
 CARD = "README.md"
 
@@ -27,7 +28,8 @@ CARD = "README.md"
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part the arguments of ``from_pretrained`` into those of :func:`resolve` and the others.
 
-    ``device_map`` is taken out.
+    ``device_map`` is taken out, and what would make no difference here: all models are read from
+    safetensors, as they are needed, by code of this package.
 
     Raises
     ------
@@ -37,6 +39,8 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     options = dict(options)
     if (place := options.pop("device_map", None)) not in (None, "auto"):
         device(place)
+    for name in NO_MATTER:
+        options.pop(name, None)
     hub = {name: value for name, value in options.items() if name in OPTIONS}
     return hub, {name: value for name, value in options.items() if name not in OPTIONS}
 

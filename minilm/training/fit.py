@@ -13,6 +13,7 @@ from minilm.random import default_generator, manual_seed
 from minilm.training.arguments import TrainingArguments, check_names
 from minilm.training.build import build_engine
 from minilm.training.history import History, with_perplexity
+from minilm.training.interrupt import warn_of_interrupt
 from minilm.training.progress import Progress, is_watched
 from minilm.training.setup import make_loader
 from minilm.training.validation import make_validate
@@ -106,7 +107,9 @@ def fit(
             optimizer=None if isinstance(optimizer, str) else optimizer,
             callbacks=[*progress(verbose), *_listed(callbacks)],
         )
-        return engine.run()
+        history = engine.run()
+    warn_of_interrupt(history, args.output_dir)
+    return history
 
 
 def _check_known(arguments: dict[str, Any]) -> None:

@@ -6,7 +6,23 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from minilm.warn import warn_caller
+
+if TYPE_CHECKING:
+    from minilm.training.history import History
+
+
+def warn_of_interrupt(history: History, output_dir: str | None) -> None:
+    """Say that Ctrl-C ended a run; the lines behind it go on as if it were done."""
+    if history.interrupted:
+        steps = len(history.step_losses)
+        warn_caller(
+            f"Ctrl-C ended the training after step {steps:,}; resume_from_checkpoint=True goes on"
+            if output_dir
+            else f"Ctrl-C ended the training after step {steps:,}"
+        )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from minilm.training.callback import CallbackList, TrainerControl, TrainerState
 from minilm.training.columns import collator_for, keep_columns
 from minilm.training.engine import Engine, Validate
 from minilm.training.estimate import Estimate, estimate
+from minilm.training.interrupt import warn_of_interrupt
 from minilm.training.prediction import PredictionOutput, predict
 from minilm.training.progress import Progress
 from minilm.training.search import BestRun, call_model_init, search
@@ -187,6 +188,7 @@ class Trainer:
             engine = self._build(args)
             first_step = engine.state.global_step
             self.history = engine.run()
+        warn_of_interrupt(self.history, args.output_dir)
         return self._output(engine, time.perf_counter() - started, first_step)
 
     def _loader(self, args: TrainingArguments) -> Any:
