@@ -106,6 +106,22 @@ def test_a_model_that_is_too_large_is_told_so(free):
         estimate(tiny_model(), StreamLoader(np.tile(CYCLE, 50), 2, 8000), ARGS).require_fit()
 
 
+def test_fit_and_trainer_refuse_before_the_first_step_what_no_batch_size_can_help(free):
+    model = tiny_model()
+    before, parameters = weights(model), sum(4 * p.numel() for p in model.parameters())
+    message = "a smaller model is needed"
+    free(3 * parameters - 1)  # gradients, and two moments of Adam
+    with pytest.raises(DoesNotFitError, match=message):
+        model.fit(CYCLE, verbose=0)
+    with pytest.raises(DoesNotFitError, match=message):
+        Trainer(model, TrainingArguments(disable_tqdm=True), train_dataset=CYCLE).train()
+    assert same_weights(weights(model), before)
+    sgd = minilm.optim.SGD(model.parameters(), lr=0.1)
+    model.fit(CYCLE, optimizer=sgd, verbose=0, max_steps=1)
+    free(3 * parameters)
+    model.fit(CYCLE, verbose=0, max_steps=1)
+
+
 def test_what_is_not_known_is_not_refused(free):
     free(None)
     found = estimate(tiny_model(), KINDS["pairs"](), ARGS)

@@ -9,6 +9,7 @@ from typing import Any
 from minilm.training.arguments import TrainingArguments
 from minilm.training.checkpoint import CheckpointFolder
 from minilm.training.engine import Engine, Validate
+from minilm.training.estimate import require_room
 from minilm.training.flow import steps_of
 from minilm.training.identity import identity_of
 from minilm.training.logs import RunLogs
@@ -63,6 +64,8 @@ def build_engine(
 
     Raises
     ------
+    DoesNotFitError
+        If gradients and the optimizer's state alone take more memory than there is.
     CheckpointError
         If there is nothing to go on from, though a checkpoint was named; if it is damaged; or if
         it is of another run.
@@ -71,6 +74,7 @@ def build_engine(
         holds another model's parameters.
     """
     prepare_model(model, args)
+    require_room(model, args, None if optimizer is None else 0)
     if optimizer is None:
         optimizer = make_optimizer(model, args)
     else:
