@@ -18,6 +18,7 @@ from minilm.models import GPT2Config, GPT2LMHeadModel, from_pretrained
 from minilm.training.settings import Architecture, Settings
 
 FILES = [
+    ".run",
     "config.json",
     "diagnostics.jsonl",
     "history.csv",
@@ -259,7 +260,7 @@ def test_resume_goes_on_with_the_run_of_a_folder(data, tmp_path):
     ("change", "parts"),
     [
         (["--hidden", 32], ["goes on with a run as it began", "--hidden cannot be given"]),
-        (["--data", "OTHER"], ["of another run", "data is", "architecture is", "tokenizer is"]),
+        (["--data", "OTHER"], ["of another run", "data is", "architecture: ", "tokenizer is"]),
     ],
 )
 def test_resume_refuses_another_run(data, tmp_path, change, parts):

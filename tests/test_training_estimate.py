@@ -9,9 +9,10 @@ import minilm
 from minilm import memory
 from minilm.data import DataLoader, StreamLoader, TokenDataset
 from minilm.models import RNNModel
-from minilm.training import Trainer, TrainingArguments
+from minilm.training import Recipe, Settings, Trainer, TrainingArguments
 from minilm.training.batch import batch_loss
 from minilm.training.estimate import MIB, DoesNotFitError, estimate
+from minilm.training.run import Run
 
 ARGS = TrainingArguments(learning_rate=0.01)
 KINDS = {
@@ -120,6 +121,14 @@ def test_fit_and_trainer_refuse_before_the_first_step_what_no_batch_size_can_hel
     model.fit(CYCLE, optimizer=sgd, verbose=0, max_steps=1)
     free(3 * parameters)
     model.fit(CYCLE, verbose=0, max_steps=1)
+
+
+def test_a_model_is_too_large_before_it_is_made(free, tmp_path):
+    free(10_000)
+    (tmp_path / "text.txt").write_text("abc " * 100, encoding="utf-8")
+    recipe = Recipe(str(tmp_path / "text.txt"), "char", settings=Settings(seq_len=8))
+    with pytest.raises(DoesNotFitError, match="MiB for weights, gradients, the optimizer's state"):
+        Run(recipe, tmp_path / "run")
 
 
 def test_what_is_not_known_is_not_refused(free):

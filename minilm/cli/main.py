@@ -112,6 +112,6 @@ def _one_line(error: Exception) -> str:
     """Describe an error in a line."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not type(error).__module__.startswith("minilm"):
         return f"there is not enough memory: choose smaller sizes. {error}".rstrip(". ")
     return " ".join(str(error).split()) or type(error).__name__

@@ -123,8 +123,10 @@ def _mib(size: int) -> str:
     return f"{mib:,.0f}" if mib >= 10 else f"{mib:.3g}"
 
 
-def require_room(model: Any, args: TrainingArguments, states: int | None = None) -> None:
-    """Raise if what training keeps beside the weights is alone more than there is memory for.
+def require_room(
+    model: Any, args: TrainingArguments, states: int | None = None, *, made: bool = True
+) -> None:
+    """Raise if what training keeps of all weights is alone more than there is memory for.
 
     A bound from below, which costs nothing, for every run; `estimate` measures the rest.
 
@@ -137,6 +139,8 @@ def require_room(model: Any, args: TrainingArguments, states: int | None = None)
     states : int, optional
         Copies of the weights that the optimizer keeps; by default as many as the one that the
         arguments name.
+    made : bool
+        Whether the weights are in memory already, and so do not count.
 
     Raises
     ------
@@ -146,12 +150,14 @@ def require_room(model: Any, args: TrainingArguments, states: int | None = None)
     states = STATES[args.optim] if states is None else states
     parameters = sum(4 * p.numel() for p in model.parameters() if p.requires_grad)
     copies = 1 + states + bool(args.ema_decay) + args.load_best_model_at_end  # 1: gradients
+    copies += not made
     available = available_memory()
     if available is not None and copies * parameters > available:
+        what = "gradients" if made else "weights, gradients"
         raise DoesNotFitError(
-            f"the run would take {_mib(copies * parameters)} MiB beside the weights, for "
-            f"gradients, the optimizer's state and kept copies, but {_mib(available)} MiB are "
-            "free. Whatever the batch size, a smaller model is needed"
+            f"the run would take {_mib(copies * parameters)} MiB for {what}, the optimizer's state "
+            f"and kept copies, but {_mib(available)} MiB are free. Whatever the batch size, a "
+            "smaller model is needed"
         )
 
 

@@ -15,6 +15,7 @@ from minilm.evaluation import Evaluation, Yardstick, evaluate
 from minilm.generation import stream_text
 from minilm.lock import hold_folder
 from minilm.models import save_pretrained
+from minilm.nn import init
 from minilm.random import Generator, manual_seed
 from minilm.svg import Reference
 from minilm.training.arguments import TrainingArguments
@@ -26,7 +27,7 @@ from minilm.training.diagnose import NonFiniteError
 from minilm.training.diagnostics import DIAGNOSTICS, Diagnostics
 from minilm.training.early_stopping import EarlyStopping
 from minilm.training.environment import environment
-from minilm.training.estimate import Estimate, estimate
+from minilm.training.estimate import Estimate, estimate, require_room
 from minilm.training.history import History
 from minilm.training.interrupt import interrupt_deferred
 from minilm.training.logs import LOG
@@ -64,6 +65,8 @@ class Run:
 
     Raises
     ------
+    DoesNotFitError
+        If the model takes more memory than there is.
     ValueError
         If the text is too short for the settings, or a size is not positive.
     """
@@ -84,11 +87,19 @@ class Run:
         self._text = text or Text(recipe)
         self.corpus, self.best_possible = self._text.corpus, self._text.best_possible
         _check_length(self.corpus, self.settings.seq_len)
+        self._refuse_too_large()
         manual_seed(self.settings.seed)
         self.model = recipe.model(self.corpus.vocab_size)
         self.samples: dict[str, str] = {}
         self._resume, self._say = resume, say
         self.history = History(1)
+
+    def _refuse_too_large(self) -> None:
+        """Refuse sizes that no batch size can help, before any of the memory is touched."""
+        if self.recipe.init is None:
+            with init.skipped():
+                model = self.recipe.model(self.corpus.vocab_size)
+            require_room(model, self._arguments(None), made=False)
 
     @property
     def ngram(self) -> Yardstick:
