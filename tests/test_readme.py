@@ -69,7 +69,7 @@ def test_commands(
     for words in [*shown, ["env"]]:
         assert main(words) == 0, words
         assert capsys.readouterr().out.strip(), words
-    files = {path.name for path in Path("runs", "mine").iterdir() if path.is_file()}
+    files = {path.name for path in Path("runs", "mine").glob("[!.]*") if path.is_file()}
     named = set(re.findall(r"`([\w.]+\.(?:jsonl?|safetensors|csv|html))`", README))
     assert files == named
 
