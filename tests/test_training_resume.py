@@ -6,6 +6,7 @@ from training_helpers import CYCLE, At, Bigram, interrupt, tiny_model, weights
 
 import minilm
 from minilm.data import DataLoader, StreamLoader, TokenDataset
+from minilm.models import GPT2Config, GPT2LMHeadModel
 from minilm.random import Generator
 from minilm.training import (
     CheckpointError,
@@ -15,6 +16,7 @@ from minilm.training import (
     TrainingArguments,
 )
 from minilm.training.build import build_engine
+from minilm.training.identity import identity_of
 from minilm.training.validation import make_validate
 
 TIMES = ("seconds", "tokens_per_second")
@@ -216,6 +218,32 @@ def test_a_run_killed_before_its_first_checkpoint_does_not_become_an_earlier_one
     with pytest.warns(UserWarning, match="no checkpoint: the run begins anew"):
         again = engine_of(tmp_path, resume=True)
     assert again.state.global_step == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GPT2LMHeadModel(GPT2Config(vocab_size=5, n_positions=16, n_embd=8, n_layer=1, n_head=2)),
+        tiny_model(),
+        Bigram(),
+    ],
+)
+def test_a_model_that_was_in_a_folder_is_the_same_architecture(model, tmp_path):
+    def identity(model):
+        loader, args = StreamLoader(CYCLE, 4, 10), TrainingArguments()
+        return identity_of(model, loader, None, None, args)["architecture"]
+
+    before = identity(model)
+    if hasattr(model, "save_pretrained"):
+        model.save_pretrained(tmp_path)
+        model = type(model).from_pretrained(tmp_path)
+    assert identity(model) == before
+
+
+def test_dropout_is_part_of_the_architecture(tmp_path):
+    engine_of(tmp_path, model=tiny_model(dropout=0.1)).run()
+    with pytest.raises(CheckpointError, match="architecture: dropout is 0.3, was 0.1"):
+        engine_of(tmp_path, model=tiny_model(dropout=0.3), resume=True)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ typedef struct ml_recurrent_model {
     const ml_real *head_bias;          // (V,) or NULL
 } ml_recurrent_model;
 
-// Copies all weights. int8: every row of a matrix is rounded to 255 levels, which takes a quarter of
-// the memory; biases stay as they are; of mingru and minlstm there is none. Released with ml_decoder_free.
+// Copies all weights. int8: every row of a matrix is rounded to 255 levels, which takes a quarter
+// of the memory; biases stay as they are. Of mingru and minlstm there is no such form. Released with
+// ml_decoder_free.
 int ml_recurrent_decoder_new(ml_decoder **decoder, const ml_recurrent_model *model, int int8,
                              ml_error *err);
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilm.data.tokenizer import backend_of
+from minilm.models.values import HARMLESS
 from minilm.tensor import Tensor
 from minilm.training.arguments import TrainingArguments
 
@@ -38,6 +39,7 @@ FREE = {
     "use_cpu",
 }
 LOADER = ("batch_size", "bptt", "k1", "k2", "drop_last", "sequence_length", "stride")
+NOT_COMPUTED = HARMLESS | {"architectures"}  # what a configuration learns on its way to a folder
 SAMPLES = 32  # of a data set whose samples are made when asked for
 
 
@@ -86,7 +88,9 @@ def _architecture(model: Any) -> dict[str, Any]:
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     config = getattr(model, "config", {})
     config = config.to_dict() if hasattr(config, "to_dict") else config
-    settings = config if isinstance(config, dict) else {}
+    if not isinstance(config, dict):  # of a user's own model
+        config = {}
+    settings = {name: value for name, value in config.items() if name not in NOT_COMPUTED}
     return {"class": type(model).__name__, **settings, **shapes}
 
 
