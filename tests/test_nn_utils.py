@@ -36,6 +36,17 @@ def test_small_gradients_stay() -> None:
     assert a.grad is grad and a.grad.tolist() == [3.0]
 
 
+def test_clips_parameters_that_can_be_walked_once() -> None:
+    """`model.parameters()` is a generator: after its norm was taken there is nothing left of it."""
+    model = nn.Linear(3, 2)
+    for name in ("clip_grad_norm_", "clip_grads_with_norm_", "clip_grad_value_"):
+        model.zero_grad()
+        (model(minilm.ones(4, 3)) * 100).sum().backward()
+        more = [get_total_norm([p.grad for p in model.parameters()])] if "with" in name else []
+        getattr(nn.utils, name)(model.parameters(), 0.25, *more)
+        assert get_total_norm([p.grad for p in model.parameters()]).item() < 1, name
+
+
 @pytest.mark.parametrize(("norm_type", "norm"), [(1, 7.0), (2.0, 5.0), (math.inf, 4.0)])
 def test_norms(norm_type, norm) -> None:
     [a] = parameters([-3.0, 4.0])

@@ -43,7 +43,7 @@ def clip_grad_norm_(
     """
     grads = _grads_of(parameters)
     total = get_total_norm(grads, norm_type, error_if_nonfinite)
-    clip_grads_with_norm_(parameters, max_norm, total)
+    _scale_to_norm(grads, max_norm, total)
     return total
 
 
@@ -59,9 +59,7 @@ def clip_grads_with_norm_(
     total_norm : Tensor
         From `get_total_norm`.
     """
-    factor = max_norm / (total_norm.item() + 1e-6)
-    if not factor >= 1:  # also if the norm is no number: then no gradient is one, as in PyTorch
-        _core.scale_grads(_writable(_grads_of(parameters)), factor)
+    _scale_to_norm(_grads_of(parameters), max_norm, total_norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -89,6 +87,12 @@ def get_total_norm(
             "clipped. Pass error_if_nonfinite=False to scale by it anyway"
         )
     return Tensor(np.float32(norm))
+
+
+def _scale_to_norm(grads: list[Tensor], max_norm: float, total_norm: Tensor) -> None:
+    factor = max_norm / (total_norm.item() + 1e-6)
+    if not factor >= 1:  # also if the norm is no number: then no gradient is one, as in PyTorch
+        _core.scale_grads(_writable(grads), factor)
 
 
 def _grads_of(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
