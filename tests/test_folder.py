@@ -68,6 +68,13 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
         from_pretrained(tmp_path / "file")
 
 
+def test_a_model_is_not_saved_in_place_of_a_file(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"notes.txt is a file: a model is saved as a"):
+        RNNModel(5, 3, 4).save_pretrained(tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named_with_what_is_there(saved, name):
     (saved / name).unlink()

@@ -98,7 +98,7 @@ def test_rules_come_in_hugging_faces_order():
         "MinNewTokensLengthLogitsProcessor",
         "PrefixConstrainedLogitsProcessor",
         "SuppressTokensLogitsProcessor",
-        "_WithPadding",
+        "_OwnProcessor",
     ]
     assert rules_of(GenerationConfig(), 4) == [] and criteria_of(GenerationConfig()) == []
 

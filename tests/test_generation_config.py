@@ -91,10 +91,10 @@ def test_an_unknown_option_names_the_nearest():
         ("repetition_penalty", 0, "a number above 0, got 0"),
         ("no_repeat_ngram_size", -1, "the size of an n-gram"),
         ("num_beams", 0, "a whole number of at least 1, got 0"),
-        ("length_penalty", float("inf"), "a finite number"),
+        ("length_penalty", 500.0, "a number from -30 to 30"),
         ("early_stopping", "always", "True, False or 'never', got 'always'"),
         ("do_sample", 1, "True or False, got 1"),
-        ("eos_token_id", [], "an id, a list of ids, or None"),
+        ("eos_token_id", ["7"], "an id, a list of ids, or None"),
         ("eos_token_id", 2**70, "an id"),
         ("pad_token_id", -1, "an id, or None for none, got -1"),
         ("stop_strings", ["a", ""], "a text, or a list of them"),
@@ -128,3 +128,9 @@ def test_a_damaged_file_is_named(tmp_path):
 
 def test_old_files_say_minus_one_for_no_padding():
     assert GenerationConfig.from_dict({"pad_token_id": -1}).pad_token_id is None
+
+
+def test_what_is_not_computed_may_be_said_where_it_does_nothing():
+    assert GenerationConfig(renormalize_logits=False, sequence_bias=None) == GenerationConfig()
+    with pytest.raises(TypeError, match="renormalize_logits is True, which minilm does not comp"):
+        GenerationConfig(renormalize_logits=True)

@@ -113,3 +113,10 @@ def test_texts_that_end_one_by_one_need_something_to_fill_up_with():
 def test_an_unknown_option_names_the_nearest():
     with pytest.raises(TypeError, match="no option 'max_new_token'; did you mean 'max_new_tokens'"):
         recurrent().generate(PROMPT, max_new_token=3)
+
+
+def test_the_folder_is_named_where_it_takes_the_likeliest():
+    model = recurrent()
+    model.generation_config = GenerationConfig(do_sample=False)
+    with pytest.warns(UserWarning, match=r"the model's generation_config .* top_k has no effect"):
+        generate(model, [0], 2, top_k=3)

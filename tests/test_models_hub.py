@@ -173,11 +173,13 @@ def test_each_failure_says_what_helps(monkeypatch, error, message):
 def test_what_is_no_name_is_not_asked_for(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", failing(AssertionError("asked")))
-    if str(name):
-        with pytest.raises(FolderError, match="does not exist, and is no name of the hub"):
-            resolve(name)
-    else:
-        assert resolve(name) == Path()
+    with pytest.raises(FolderError, match="does not exist, and is no name of the hub"):
+        resolve(name)
+
+
+def test_what_is_neither_text_nor_path_is_said():
+    with pytest.raises(TypeError, match="expected a folder or a hub name, got NoneType"):
+        resolve(None)
 
 
 def test_without_the_package_the_message_says_how_to_get_it(monkeypatch):

@@ -49,6 +49,9 @@ def test_memory_is_about_a_quarter():
     config = GPT2Config(vocab_size=3000, n_positions=8, n_embd=256, n_layer=4, n_head=4)
     model = GPT2LMHeadModel(config)
     assert 0.25 <= model.quantize().nbytes / (4 * model.num_parameters()) < 0.28
+    assert model.quantize().num_parameters() == model.num_parameters()
+    with pytest.raises(TypeError, match=r"MiB for 3,\d+,\d+ parameters, and has no parts"):
+        model.quantize().summary()
 
 
 # --- a model that has learned something -----------------------------------------------------------

@@ -230,7 +230,8 @@ def _best(totals: np.ndarray, count: int, noise: np.ndarray | None) -> np.ndarra
 
 def _gumbel(seed: int, step: int, size: int) -> np.ndarray:
     """Return Gumbel noise, a function of (seed, step)."""
-    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
+    key = seed % 2**64  # as the core takes seeds
+    generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
     noise: np.ndarray = -np.log(-np.log(1 - generator.random(size)))  # 1 - u is above 0
     return noise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from minilm.generation.warpers import (
     TopPLogitsWarper,
     TypicalLogitsWarper,
 )
+from minilm.tensor import Tensor
 
 # In a core that draws, these need no array.
 IN_CORE = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
@@ -97,7 +98,7 @@ def rules_of(
     prefix_allowed_tokens_fn : callable, optional
         See :class:`PrefixConstrainedLogitsProcessor`.
     own : sequence of LogitsProcessor, optional
-        A user's own, which come last.
+        A user's own, which come last. What they return is checked.
     """
     rules = LogitsProcessorList()
     if config.repetition_penalty != 1:
@@ -117,7 +118,7 @@ def rules_of(
         rules.append(PrefixConstrainedLogitsProcessor(prefix_allowed_tokens_fn, rows))
     if config.suppress_tokens:
         rules.append(SuppressTokensLogitsProcessor(config.suppress_tokens))
-    rules += [_WithPadding(processor, config.fill_id) for processor in own or ()]
+    rules += [_OwnProcessor(processor, config.fill_id) for processor in own or ()]
     return rules
 
 
@@ -177,16 +178,39 @@ def criteria_of(
         criteria.append(MaxTimeCriteria(config.max_time))
     if config.stop_strings:
         criteria.append(StopStringCriteria(tokenizer, config.stop_strings))
-    criteria += [_WithPadding(criterion, config.fill_id) for criterion in own or ()]
+    criteria += [_OwnCriterion(criterion, config.fill_id) for criterion in own or ()]
     return criteria
 
 
-class _WithPadding:
-    """Show a user's own function the padding as the id that fills up, as Hugging Face does."""
+class _Own:
+    """A user's own function: sees padding as the id that fills up, as in Hugging Face's loop."""
 
     def __init__(self, function: Callable[[np.ndarray, Any], Any], fill_id: int | None) -> None:
         self._function = function
         self._fill_id = fill_id or 0
 
-    def __call__(self, input_ids: np.ndarray, scores: Any) -> Any:
-        return self._function(np.where(input_ids == PADDING, self._fill_id, input_ids), scores)
+    def _call(self, input_ids: np.ndarray, scores: Any) -> np.ndarray:
+        ids = np.where(input_ids == PADDING, self._fill_id, input_ids)
+        result = self._function(ids, scores)
+        return result.numpy() if isinstance(result, Tensor) else np.asarray(result)
+
+    def _refuse(self, result: np.ndarray, expected: str) -> NoReturn:
+        name = getattr(self._function, "__name__", type(self._function).__name__)
+        got = "None" if result.dtype == object else f"{result.dtype} of the shape {result.shape}"
+        raise ValueError(f"{name}: expected {expected}, got {got}; does it return its result?")
+
+
+class _OwnProcessor(_Own):
+    def __call__(self, input_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        result = self._call(input_ids, scores)
+        if result.shape != scores.shape or result.dtype.kind not in "fiu":
+            self._refuse(result, f"scores of the shape {scores.shape} (batch, vocab)")
+        return result.astype(np.float32, copy=False)
+
+
+class _OwnCriterion(_Own):
+    def __call__(self, input_ids: np.ndarray, scores: Any) -> np.ndarray:
+        result = self._call(input_ids, scores)
+        if result.shape not in ((), (len(input_ids),)) or result.dtype.kind not in "biu":
+            self._refuse(result, f"True or False for each of {len(input_ids)} texts")
+        return result.astype(bool)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from minilm.atomic import atomic_write
+from minilm.generation.ranges import RULES, is_int
 from minilm.json_text import to_json
 from minilm.warn import warn_caller
 
@@ -71,8 +71,8 @@ class GenerationConfig:
     num_beams : int
         Texts that are followed side by side, to find one that is likely as a whole.
     length_penalty : float
-        A beam's score is its log probability divided by its length to this power: above 0 favours
-        long texts, below 0 short ones.
+        A beam's score is its log probability divided by its length to this power, -30 to 30: above
+        0 favours long texts, below 0 short ones.
     early_stopping : bool or "never"
         Whether beam search ends as soon as `num_beams` texts have ended. False: when a better one
         is unlikely; ``"never"``: when there cannot be one.
@@ -89,7 +89,7 @@ class GenerationConfig:
     bos_token_id : int or None
         What a text begins with when there is no prompt.
     eos_token_id : int, list of int or None
-        A text ends with any of these ids.
+        A text ends with any of these ids; with an empty list, never.
     pad_token_id : int or None
         What texts that have ended are filled up with; by default the first `eos_token_id`.
     extra : dict
@@ -98,7 +98,8 @@ class GenerationConfig:
     Raises
     ------
     TypeError
-        If a setting is unknown; the message names the nearest one.
+        If a setting is unknown, and the message names the nearest one; or it is one of Hugging
+        Face's that is not computed, and would do something.
     ValueError
         If a value is out of range.
     """
@@ -134,9 +135,9 @@ class GenerationConfig:
     pad_token_id: int | None = None
 
     def __init__(self, **settings: Any) -> None:
-        unknown = [name for name in settings if name not in DEFAULTS]
-        if unknown:
-            raise TypeError(f"generation has no option {unknown[0]!r}{_hint(unknown[0])}")
+        for name, value in settings.items():
+            if name not in DEFAULTS:
+                _refuse_unknown(name, value)
         self.extra: dict[str, Any] = {}
         for name, default in DEFAULTS.items():
             value = settings.get(name)  # None stands for the default, as in Hugging Face's files
@@ -161,7 +162,7 @@ class GenerationConfig:
             If a value is out of range.
         """
         known = {name: value for name, value in settings.items() if name in DEFAULTS}
-        if _is_int(known.get("pad_token_id"), -(2**63), -1):
+        if is_int(known.get("pad_token_id"), -(2**63), -1):
             known["pad_token_id"] = None  # as old files say that there is none
         if "transformers_version" in settings:
             given = {name: value for name, value in known.items() if value is not None}
@@ -303,6 +304,16 @@ NOT_COMPUTED: dict[str, Any] = {
 SLIP = 0.85  # how near an option a key must be to be taken for a mistyped one, 1 for the same
 
 
+def _refuse_unknown(name: str, value: Any) -> None:
+    if name not in NOT_COMPUTED:
+        raise TypeError(f"generation has no option {name!r}{_hint(name)}")
+    if value is not None and value != NOT_COMPUTED[name]:
+        raise TypeError(
+            f"{name} is {value!r}, which minilm does not compute; a function in logits_processor "
+            "can change the scores of each step"
+        )
+
+
 def _plain(value: Any) -> Any:
     """Return a copy of a value as JSON knows it: arrays and tuples become lists."""
     if value is None or type(value) in (bool, int, float, str):  # nearly all: nothing to copy
@@ -317,80 +328,3 @@ def _plain(value: Any) -> Any:
 def _hint(name: str, likeness: float = 0.6) -> str:
     near = difflib.get_close_matches(name, DEFAULTS, n=1, cutoff=likeness)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _is_int(value: Any, low: int, high: int = 2**63 - 1) -> bool:
-    return (
-        hasattr(value, "__index__")
-        and not isinstance(value, bool)
-        and low <= value.__index__() <= high
-    )
-
-
-def _is_number(value: Any, low: float, high: float = math.inf) -> bool:
-    try:
-        return not isinstance(value, str) and low <= float(value) <= high and value != math.inf
-    except TypeError:
-        return False
-
-
-def _is_list(value: Any, fits: Callable[[Any], bool], shortest: int = 0) -> bool:
-    return (
-        isinstance(value, Collection)
-        and not isinstance(value, str | bytes | Mapping)
-        and len(value) >= shortest
-        and all(map(fits, value))
-    )
-
-
-def _is_id(value: Any) -> bool:
-    return _is_int(value, 0)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _at_least(low: int) -> Callable[[Any], bool]:
-    return lambda value: _is_int(value, low)
-
-
-Rule = tuple[Callable[[Any], bool], str]
-
-FLAG: Rule = (_is_flag, "True or False")
-TOKENS: Rule = (_at_least(0), "a number of tokens, 0 or more")
-COUNT: Rule = (_at_least(1), "a whole number of at least 1")
-SHARE: Rule = (lambda value: _is_number(value, 0, 1), "a probability, 0 to 1")
-
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(("max_new_tokens", "max_length", "min_new_tokens", "min_length"), TOKENS),
-    **dict.fromkeys(("num_beams", "num_return_sequences"), COUNT),
-    **dict.fromkeys(("top_p", "min_p"), SHARE),
-    **dict.fromkeys(("do_sample", "output_scores", "output_logits"), FLAG),
-    **dict.fromkeys(("output_attentions", "output_hidden_states"), FLAG),
-    **dict.fromkeys(("return_dict_in_generate", "use_cache"), FLAG),
-    "max_time": (lambda v: _is_number(v, 0), "seconds, 0 or more"),
-    "stop_strings": (lambda v: _is_text(v) or _is_list(v, _is_text), "a text, or a list of them"),
-    "temperature": (lambda v: _is_number(v, 0), "a finite number, 0 or more"),
-    "top_k": (_at_least(0), "0 for all tokens, or how many"),
-    "typical_p": (lambda v: _is_number(v, 0, 1) and v > 0, "a probability above 0, up to 1"),
-    "repetition_penalty": (lambda v: _is_number(v, 0) and v > 0, "a number above 0"),
-    "no_repeat_ngram_size": (_at_least(0), "the size of an n-gram, or 0 for none"),
-    "bad_words_ids": (
-        lambda v: _is_list(v, lambda word: _is_list(word, _is_id, 1)),
-        "lists of ids, none of them empty",
-    ),
-    "suppress_tokens": (lambda v: _is_list(v, _is_id), "a list of ids"),
-    "length_penalty": (lambda v: _is_number(v, -math.inf) and v != -math.inf, "a finite number"),
-    "early_stopping": (lambda v: _is_flag(v) or v == "never", "True, False or 'never'"),
-    "bos_token_id": (_is_id, "an id, or None for none"),
-    "pad_token_id": (_is_id, "an id, or None for none"),
-    "eos_token_id": (
-        lambda v: _is_id(v) or _is_list(v, _is_id, 1),
-        "an id, a list of ids, or None for none",
-    ),
-}

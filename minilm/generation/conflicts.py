@@ -85,10 +85,9 @@ def _warn_idle(config: GenerationConfig, asked: Mapping[str, Any]) -> None:
     if not config.do_sample:
         idle = [name for name in DRAWING if name in asked and _does_something(name, asked[name])]
         if idle and asked.get("temperature") != 0:
-            why = "do_sample=False" if "do_sample" in asked else f"num_beams={config.num_beams}"
             warn_caller(
-                f"{why} takes the likeliest and wins: {', '.join(idle)} has no effect. Say "
-                "do_sample=True to draw"
+                f"{_why_likeliest(config, asked)} takes the likeliest and wins: {', '.join(idle)} "
+                "has no effect. Say do_sample=True to draw"
             )
     if config.num_beams == 1:
         idle = [name for name in BEAMS if name in asked and _does_something(name, asked[name])]
@@ -98,6 +97,14 @@ def _warn_idle(config: GenerationConfig, asked: Mapping[str, Any]) -> None:
         idle = [name for name in KEPT if asked.get(name)]
         if idle:
             warn_caller(f"{', '.join(idle)} has no effect without return_dict_in_generate=True")
+
+
+def _why_likeliest(config: GenerationConfig, asked: Mapping[str, Any]) -> str:
+    if "do_sample" in asked:
+        return "do_sample=False"
+    if config.num_beams > 1:
+        return f"num_beams={config.num_beams}"
+    return "the model's generation_config (do_sample=False, or temperature=0)"
 
 
 def _does_something(name: str, value: Any) -> bool:

@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from minilm.generation.arguments import (
+    config_for,
+    first_ids,
+    is_one_text,
+    mask_of_padding,
+    refuse_inputs,
+    seed_of,
+    warn_of_a_long_prompt,
+)
 from minilm.generation.beams import FoundTexts, write_beams
 from minilm.generation.choosing import criteria_of, draw_of, rules_of, warpers_of
 from minilm.generation.config import GenerationConfig
-from minilm.generation.conflicts import length_of, settle
+from minilm.generation.conflicts import length_of
 from minilm.generation.core_writer import write_in_core
 from minilm.generation.output import (
     GenerateBeamDecoderOnlyOutput,
@@ -21,13 +30,11 @@ from minilm.generation.output import (
 )
 from minilm.generation.prompt import Prompt, prompt_of
 from minilm.generation.readers import reader_of
-from minilm.generation.start import start_ids
 from minilm.generation.streamers import BaseStreamer, ColumnStreamer
 from minilm.generation.tokens import write_tokens
 from minilm.grad_mode import no_grad
 from minilm.models.base import LanguageModel
 from minilm.models.ngram import NGramModel
-from minilm.random import default_generator
 from minilm.tensor import Tensor
 
 
@@ -75,8 +82,8 @@ def generate(
     generation_config : GenerationConfig or mapping, optional
         Stands for the model's own, of which only the ids of tokens are taken over.
     seed : int, optional
-        The same seed writes the same text. By default one is drawn from the generator that
-        :func:`minilm.manual_seed` sets. Texts side by side take seed, seed + 1, ...
+        The same seed, taken modulo 2**64, writes the same text. By default one is drawn from the
+        generator that :func:`minilm.manual_seed` sets. Texts side by side take seed, seed + 1, ...
     tokenizer : tokenizers.Tokenizer, optional
         For ``stop_strings``.
     prefix_allowed_tokens_fn : callable, optional
@@ -103,31 +110,33 @@ def generate(
     Warns
     -----
     UserWarning
-        If two options contradict each other; which one wins is said.
+        If two options contradict each other; which one wins is said. If the model cannot read all
+        of the prompt at once.
 
     Raises
     ------
     TypeError
-        If the prompt is not of integers, or an option is unknown.
+        If the prompt or the seed is not of integers, or an option is unknown.
     ValueError
         If the prompt is empty or has more than two axes, an option is out of range, or the model
         has none of the attentions or hidden states that are asked for.
     IndexError
         If an id is outside the vocabulary.
     """
+    refuse_inputs(options)
     asked = {"max_new_tokens": max_new_tokens, **options}
-    config = _config_of(model, generation_config, asked)
+    config = config_for(model, generation_config, asked)
     if input_ids is None:
-        input_ids = [_begin(config, tokenizer)]
+        input_ids = [first_ids(config, tokenizer)]
     if attention_mask is None:
-        attention_mask = _mask_of_padding(input_ids, config)
+        attention_mask = mask_of_padding(input_ids, config)
     prompt = prompt_of(input_ids, attention_mask, may_be_empty=isinstance(model, NGramModel))
     job = _Job(
         model=model,
         prompt=prompt,
         config=config,
         new_tokens=length_of(config, prompt.given.shape[1]),
-        seed=int(default_generator.integers(0, 2**62, ())) if seed is None else seed,
+        seed=seed_of(seed),
         tokenizer=tokenizer,
         prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
         logits_processor=logits_processor,
@@ -135,9 +144,10 @@ def generate(
         streamer=_streamer_of(streamer, on_token),
     )
     job.check()
+    warn_of_a_long_prompt(model, prompt)
     with reading(model):
         output = job.run()
-    if np.ndim(_plain(input_ids)) == 1 and config.num_return_sequences == 1:
+    if is_one_text(input_ids) and config.num_return_sequences == 1:
         output.sequences = Tensor(output.sequences.numpy()[0])
     return output if config.return_dict_in_generate else output.sequences
 
@@ -282,81 +292,6 @@ IN_CORE = (
     "eos_token_id",
     "pad_token_id",
 )
-
-
-TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-
-
-def config_of(model: Any) -> GenerationConfig:
-    """Return how a model writes by itself: its ``generation_config``, or the defaults."""
-    return as_config(getattr(model, "generation_config", None))
-
-
-def as_config(config: GenerationConfig | Mapping[str, Any] | None) -> GenerationConfig:
-    """Return a configuration, whichever form it comes in."""
-    if isinstance(config, GenerationConfig):
-        config.validate()  # its attributes may have been set since
-        return config
-    return GenerationConfig.from_dict(config or {})
-
-
-def _config_of(
-    model: Any,
-    generation_config: GenerationConfig | Mapping[str, Any] | None,
-    options: dict[str, Any],
-) -> GenerationConfig:
-    config, asked = _without_foreign_ids(config_of(model), model), {}
-    if generation_config is not None:
-        ids = {name: getattr(config, name) for name in TOKEN_IDS}
-        config = as_config(generation_config)
-        asked = config.changes()
-        config = config.updated({**ids, **asked})
-    asked |= {name: value for name, value in options.items() if value is not None}
-    return settle(config.updated(asked), asked)
-
-
-def _without_foreign_ids(config: GenerationConfig, model: Any) -> GenerationConfig:
-    """Return a model's configuration without the ids of tokens that it does not have.
-
-    A configuration's defaults are the published model's, whose vocabulary may be larger.
-    """
-    size = getattr(getattr(model, "config", None), "vocab_size", None)
-    if size is None:
-        return config
-    single = {name: getattr(config, name) for name in ("bos_token_id", "pad_token_id")}
-    foreign: dict[str, Any] = {
-        name: None for name, token in single.items() if token is not None and token >= size
-    }
-    ends = [token for token in config.eos_ids if token < size]
-    if len(ends) < len(config.eos_ids):
-        foreign["eos_token_id"] = ends or None
-    return config.updated(foreign) if foreign else config
-
-
-def _mask_of_padding(input_ids: Any, config: GenerationConfig) -> np.ndarray | None:
-    """Return where ids are no padding, if it can be told: padding that is no end of a text."""
-    pad = config.pad_token_id
-    if pad is None or pad in config.eos_ids:
-        return None
-    try:
-        there = np.asarray(_plain(input_ids)) != pad
-    except ValueError:  # rows of several lengths, which are refused elsewhere
-        return None
-    return None if there.all() else there.astype(np.int64)
-
-
-def _begin(config: GenerationConfig, tokenizer: Any) -> list[int]:
-    """Return the ids to write on from when there is no prompt."""
-    if config.bos_token_id is not None:
-        return [config.bos_token_id]
-    if tokenizer is None:
-        return [0]
-    ids: list[int] = start_ids(getattr(tokenizer, "backend_tokenizer", tokenizer)).tolist()
-    return ids
-
-
-def _plain(input_ids: Any) -> Any:
-    return input_ids.numpy() if isinstance(input_ids, Tensor) else input_ids
 
 
 def _streamer_of(

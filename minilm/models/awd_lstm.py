@@ -321,7 +321,7 @@ class AWDLSTM(LanguageModel):
                 "quantize() knows the parts that AWDLSTM is made of; this model has others, or a "
                 "forward of its own"
             )
-        quantized = QuantizedRNNModel(pack(self, int8=True), self.config)
+        quantized = QuantizedRNNModel(pack(self, int8=True), self.config, self.num_parameters())
         quantized.generation_config = self.generation_config
         return quantized
 

@@ -284,7 +284,9 @@ class CausalLM(LanguageModel):
                 f"quantize() knows the parts that {type(self).__name__} is made of; this model has "
                 "others, or a forward of its own"
             )
-        quantized = QuantizedCausalLM(pack(self, int8=True), copy.deepcopy(self.config))
+        quantized = QuantizedCausalLM(
+            pack(self, int8=True), copy.deepcopy(self.config), self.num_parameters()
+        )
         quantized.generation_config = self.generation_config
         return quantized
 

@@ -60,10 +60,16 @@ def save_pretrained(
 
     Raises
     ------
+    NotADirectoryError
+        If there is a file of that name.
     OSError
         If a file cannot be written.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            f"{folder} is a file: a model is saved as a folder of several, so give one's name"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     files = pretrained_files(model, tokenizer, training)
     atomic_write_all({folder / name: _writer(data) for name, data in files.items()})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,8 @@ def resolve(
 
     Raises
     ------
+    TypeError
+        If it is neither a text nor a path.
     FolderError
         If it is neither a folder nor a possible name.
     HubError
@@ -86,12 +89,14 @@ def resolve(
     ImportError
         If ``huggingface_hub`` is missing.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(f"expected a folder or a hub name, got {type(name_or_path).__name__}")
     path = Path(name_or_path)
-    if path.exists():
+    if path.exists() and name_or_path != "":  # which Path takes for the current folder
         return path
-    if isinstance(name_or_path, Path) or not NAME.fullmatch(name_or_path):
+    if not isinstance(name_or_path, str) or not NAME.fullmatch(name_or_path):
         raise FolderError(
-            f"{name_or_path} does not exist, and is no name of the hub, such as 'gpt2' or "
+            f"{str(name_or_path)!r} does not exist, and is no name of the hub, such as 'gpt2' or "
             "'openai-community/gpt2'; expected the folder of a model"
         )
     fetch = _hub().snapshot_download

@@ -27,12 +27,33 @@ class QuantizedModel(LanguageModel):
         Packed weights.
     config : dict or PretrainedConfig
         That of the model they come from.
+    num_parameters : int
+        How many it has.
     """
 
-    def __init__(self, decoder: _core.Decoder, config: Any) -> None:
+    def __init__(self, decoder: _core.Decoder, config: Any, num_parameters: int) -> None:
         super().__init__(config)
         self._packed = decoder
+        self._num_parameters = num_parameters
         self.eval()
+
+    def num_parameters(self) -> int:
+        """Return how many numbers the model has learned; what is shared counts once."""
+        return self._num_parameters
+
+    def summary(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: packed weights have no parts.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            f"a quantized model is packed weights, {self.nbytes / 2**20:.3g} MiB for "
+            f"{self._num_parameters:,} parameters, and has no parts to list: call summary on the "
+            "model that it was made from"
+        )
 
     @property
     def nbytes(self) -> int:
@@ -88,6 +109,8 @@ class QuantizedRNNModel(QuantizedModel):
         Packed weights.
     config : dict
         That of the model they come from.
+    num_parameters : int
+        How many it has.
 
     Attributes
     ----------
@@ -97,8 +120,8 @@ class QuantizedRNNModel(QuantizedModel):
 
     model_type: ClassVar[str] = "rnn"
 
-    def __init__(self, decoder: _core.Decoder, config: dict[str, Any]) -> None:
-        super().__init__(decoder, dict(config))
+    def __init__(self, decoder: _core.Decoder, config: dict[str, Any], num_parameters: int) -> None:
+        super().__init__(decoder, dict(config), num_parameters)
 
     @overload
     def forward(self, x: Any, labels: None = None) -> Tensor: ...
@@ -181,6 +204,8 @@ class QuantizedCausalLM(QuantizedModel):
         Packed weights.
     config : PretrainedConfig
         That of the model that they come from.
+    num_parameters : int
+        How many it has.
     """
 
     model_type: ClassVar[str] = "quantized"  # of no folder: it cannot be saved

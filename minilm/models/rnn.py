@@ -213,6 +213,6 @@ class RNNModel(LanguageModel):
                 "nn.RNN (tanh), nn.LSTM or nn.GRU, nn.Linear; this model has others, or a forward "
                 "of its own"
             )
-        quantized = QuantizedRNNModel(pack(self, int8=True), self.config)
+        quantized = QuantizedRNNModel(pack(self, int8=True), self.config, self.num_parameters())
         quantized.generation_config = self.generation_config
         return quantized
