@@ -27,6 +27,22 @@ def test_a_model_comes_with_its_tokenizer(tmp_path):
     assert write.tokenizer.get_vocab() == tokenizer.get_vocab()
 
 
+def test_the_model_tells_the_task(tmp_path):
+    tokenizer = byte_pairs(tmp_path)
+    sizes = dict(vocab_size=len(tokenizer), n_layers=1, n_heads=1, max_position_embeddings=8)
+    config = minilm.DistilBertConfig(dim=4, hidden_dim=4, **sizes)
+    settings = dict(n_embd=4, n_layer=1, n_head=1, n_positions=8)
+    writer = minilm.GPT2LMHeadModel(minilm.GPT2Config(vocab_size=len(tokenizer), **settings))
+    judge = minilm.AutoModelForSequenceClassification.from_config(config)
+    for model, runner in ((writer, "TextGeneration"), (judge, "TextClassification")):
+        folder = tmp_path / runner
+        model.save_pretrained(folder, tokenizer)
+        for made in (pipeline(model=model, tokenizer=tokenizer), pipeline(model=str(folder))):
+            assert type(made).__name__ == runner + "Pipeline"
+    with pytest.raises(ValueError, match="a task is one of .*; got None"):
+        pipeline()
+
+
 @pytest.mark.parametrize("device", [None, -1, "cpu"])
 def test_devices(device, tmp_path):
     with pytest.raises(FolderError):

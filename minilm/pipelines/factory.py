@@ -8,7 +8,10 @@ from typing import Any
 
 from minilm.methods.conversion import parse_to
 from minilm.models.auto import AutoModelForCausalLM, AutoModelForSequenceClassification
+from minilm.models.base import LanguageModel
 from minilm.models.errors import HubError
+from minilm.models.folder import read_config
+from minilm.models.hub import resolve
 from minilm.pipelines.text_classification import TextClassificationPipeline
 from minilm.pipelines.text_generation import TextGenerationPipeline
 from minilm.tokenization import AutoTokenizer
@@ -47,7 +50,7 @@ CPU = (None, -1, "cpu")
 
 
 def pipeline(
-    task: str,
+    task: str | None = None,
     model: Any = None,
     tokenizer: Any = None,
     *,
@@ -60,8 +63,8 @@ def pipeline(
 
     Parameters
     ----------
-    task : {"text-classification", "sentiment-analysis", "text-generation"}
-        What to do.
+    task : {"text-classification", "sentiment-analysis", "text-generation"}, optional
+        What to do; by default what the model is for.
     model : str, Path or model, optional
         A folder, a name of the hub, or a model. By default that which `transformers` takes: a
         DistilBERT that knows good reviews from bad ones, or GPT-2.
@@ -81,7 +84,8 @@ def pipeline(
     Raises
     ------
     ValueError
-        If the task is unknown, or a model comes without a tokenizer.
+        If the task is unknown, or neither a task nor a model is named; or a model comes without a
+        tokenizer.
     FolderError
         If a folder is incomplete or damaged.
     HubError
@@ -95,12 +99,14 @@ def pipeline(
     >>> classify("What a lovely film!")
     [{'label': 'POSITIVE', 'score': 0.9998}]
     """
+    hub: dict[str, Any] = {"revision": revision, "token": token}
+    if task is None and model is not None:
+        task = _task_of(model, hub)
     if task not in TASKS:
         raise ValueError(f"a task is one of {', '.join(TASKS)}; got {task!r}")
     if device not in CPU:
         parse_to(device)
     wanted = TASKS[task]
-    hub: dict[str, Any] = {"revision": revision, "token": token}
     source = wanted.model if model is None else model
     named = isinstance(source, str | Path)
     if tokenizer is None and not named:
@@ -119,3 +125,13 @@ def pipeline(
             )
         raise
     return wanted.runner(source, tokenizer, **options)
+
+
+def _task_of(model: Any, hub: dict[str, Any]) -> str:
+    """Return the task of a model: classifiers classify, language models write."""
+    if isinstance(model, str | Path):
+        kinds = {classifier.model_type for classifier in AutoModelForSequenceClassification.models}
+        classifies = read_config(resolve(model, **hub)).get("model_type") in kinds
+    else:
+        classifies = not isinstance(model, LanguageModel)
+    return "text-classification" if classifies else "text-generation"
