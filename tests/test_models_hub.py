@@ -19,6 +19,7 @@ from minilm.models import (
     RNNModel,
 )
 from minilm.models.hub import resolve, split_options
+from minilm.tokenization import PreTrainedTokenizerFast
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")
@@ -109,6 +110,7 @@ def test_the_variable_of_the_hub_is_respected(cache, run_python):
     program = f"""
 from minilm.models import HubError
 from minilm.models.hub import resolve
+from minilm.tokenization import PreTrainedTokenizerFast
 print(resolve("user/tiny", cache_dir={str(cache)!r}).name)
 try:
     resolve("user/other", cache_dir={str(cache)!r})
@@ -244,6 +246,20 @@ def test_a_model_is_shared_with_tokenizer_and_card():
     assert api.calls[0] == ("create_repo", {"private": True, "exist_ok": True})
     assert api.calls[1][1]["commit_message"] == "First"
     assert api.calls[1][1]["repo_id"] == "user/tiny"
+
+
+def test_a_tokenizer_is_shared_alone(tmp_path):
+    api = FakeApi()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=train_char_tokenizer("hell"))
+    address = tokenizer.push_to_hub("tiny", private=True, api=api)
+    assert address == "https://huggingface.co/user/tiny/commit/1"
+    assert sorted(api.files) == ["tokenizer.json", "tokenizer_config.json"]
+    assert api.calls[1][1]["commit_message"] == "Upload tokenizer"
+    for name, content in api.files.items():
+        (tmp_path / name).write_bytes(content)
+    back = PreTrainedTokenizerFast.from_pretrained(tmp_path, padding_side="left")
+    assert back.is_fast and back.padding_side == "left"
+    assert back.get_vocab() == tokenizer.get_vocab()
 
 
 def test_what_was_shared_can_be_loaded(tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,14 +200,58 @@ def push_to_hub(
     ImportError
         If ``huggingface_hub`` is missing.
     """
+    return share(
+        lambda folder: model.save_pretrained(folder, tokenizer),
+        repo_id,
+        card=lambda name: model_card(model, name),
+        private=private,
+        token=token,
+        commit_message=commit_message,
+        revision=revision,
+        api=api,
+    )
+
+
+def share(
+    save: Callable[[Path], object],
+    repo_id: str,
+    *,
+    card: Callable[[str], str] | None = None,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = "Upload tokenizer",
+    revision: str | None = None,
+    api: Any = None,
+) -> str:
+    """Share what can be saved in a folder; other files of the repository stay.
+
+    Parameters
+    ----------
+    save : callable
+        Writes the files into a folder.
+    card : callable, optional
+        Makes a card for the repository's name; asked where there is none yet.
+    repo_id, private, token, commit_message, revision, api
+        As for :func:`push_to_hub`.
+
+    Returns
+    -------
+    str
+        The commit's address.
+
+    Raises
+    ------
+    HubError, ImportError
+        As for :func:`push_to_hub`.
+    """
     api = api or _hub().HfApi(token=token)
     try:
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            model.save_pretrained(folder, tokenizer)
-            if not api.file_exists(repo_id, CARD, revision=revision):
-                (folder / CARD).write_text(model_card(model, repo_id), encoding="utf-8")
+            save(folder)
+            if card is not None and not api.file_exists(repo_id, CARD, revision=revision):
+                (folder / CARD).write_text(card(repo_id), encoding="utf-8")
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=str(folder),
@@ -217,7 +261,7 @@ def push_to_hub(
     except Exception as error:
         raise HubError(
             f"{repo_id} was not shared ({type(error).__name__}: {_first_line(error)}). Log in with "
-            "`hf auth login`, or pass a token that may write; the model itself is safe: "
-            "save_pretrained keeps it in a folder"
+            "`hf auth login`, or pass a token that may write; nothing is lost: save_pretrained "
+            "keeps it in a folder"
         ) from error
     return str(getattr(commit, "commit_url", commit))

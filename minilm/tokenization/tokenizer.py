@@ -97,6 +97,11 @@ class PreTrainedTokenizerFast(IdsToText, ChatTemplate):
         self.init_kwargs = {k: v for k, v in settings.items() if k not in (*NAMES, *MORE)}
         super().__init__({k: v for k, v in settings.items() if k in (*NAMES, *MORE)})
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether it is one of the `tokenizers` library, as all are."""
+        return True
+
     # --- text to ids ------------------------------------------------------------------------------
 
     def __call__(
@@ -300,6 +305,37 @@ class PreTrainedTokenizerFast(IdsToText, ChatTemplate):
         from minilm.tokenization.saving import save_tokenizer
 
         return save_tokenizer(self, save_directory)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> PreTrainedTokenizerFast:
+        """Read from a folder or the hub; see `AutoTokenizer.from_pretrained`."""
+        from minilm.tokenization.auto import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(name_or_path, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Share on the hub, beside what the repository holds; see `minilm.models.hub.share`.
+
+        Parameters
+        ----------
+        repo_id : str
+            Name of the repository: ``"user/name"``; made when missing.
+        **options
+            ``private``, ``token``, ``commit_message``, ``revision``.
+
+        Returns
+        -------
+        str
+            The commit's address.
+
+        Raises
+        ------
+        HubError
+            If the hub cannot be asked, or refuses.
+        """
+        from minilm.models.hub import share
+
+        return share(self.save_pretrained, repo_id, **options)
 
     def pretrained_files(self) -> dict[str, bytes]:
         """Return the files of a folder, by name; see `save_pretrained`."""
