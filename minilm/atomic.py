@@ -73,6 +73,25 @@ def atomic_write_all(
         raise
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those that it is in, where they are missing; return its path.
+
+    Raises
+    ------
+    NotADirectoryError
+        If there is a file of that name.
+    OSError
+        If it cannot be made.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            f"{folder} is a file: expected a folder, into which several files are written"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def hidden_name(path: Path) -> Path:
     """Return a free name beside `path`, for what is not complete: ``.NAME.1f2e3d4c.tmp``."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

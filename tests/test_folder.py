@@ -16,6 +16,7 @@ from minilm.models import (
     load_tokenizer,
 )
 from minilm.models.folder import FolderError, read_config
+from minilm.tokenization import PreTrainedTokenizerFast
 
 
 @pytest.fixture
@@ -68,10 +69,20 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
         from_pretrained(tmp_path / "file")
 
 
-def test_a_model_is_not_saved_in_place_of_a_file(tmp_path):
+@pytest.mark.parametrize(
+    "saved",
+    [
+        RNNModel(5, 3, 4),
+        GPT2Config(),
+        RNNModel(5, 3, 4).generation_config,
+        PreTrainedTokenizerFast(tokenizer_object=train_char_tokenizer("hello")),
+    ],
+    ids=["model", "configuration", "generation", "tokenizer"],
+)
+def test_nothing_is_saved_in_place_of_a_file(saved, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(NotADirectoryError, match=r"notes.txt is a file: a model is saved as a"):
-        RNNModel(5, 3, 4).save_pretrained(tmp_path / "notes.txt")
+    with pytest.raises(NotADirectoryError, match=r"notes.txt is a file: expected a folder"):
+        saved.save_pretrained(tmp_path / "notes.txt")
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

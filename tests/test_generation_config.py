@@ -91,6 +91,7 @@ def test_an_unknown_option_names_the_nearest():
         ("repetition_penalty", 0, "a number above 0, got 0"),
         ("no_repeat_ngram_size", -1, "the size of an n-gram"),
         ("num_beams", 0, "a whole number of at least 1, got 0"),
+        ("length_penalty", float("inf"), "a number from -30 to 30"),
         ("length_penalty", 500.0, "a number from -30 to 30"),
         ("early_stopping", "always", "True, False or 'never', got 'always'"),
         ("do_sample", 1, "True or False, got 1"),

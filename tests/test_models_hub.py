@@ -110,7 +110,6 @@ def test_the_variable_of_the_hub_is_respected(cache, run_python):
     program = f"""
 from minilm.models import HubError
 from minilm.models.hub import resolve
-from minilm.tokenization import PreTrainedTokenizerFast
 print(resolve("user/tiny", cache_dir={str(cache)!r}).name)
 try:
     resolve("user/other", cache_dir={str(cache)!r})

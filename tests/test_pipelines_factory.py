@@ -39,6 +39,8 @@ def test_the_model_tells_the_task(tmp_path):
         model.save_pretrained(folder, tokenizer)
         for made in (pipeline(model=model, tokenizer=tokenizer), pipeline(model=str(folder))):
             assert type(made).__name__ == runner + "Pipeline"
+    own = minilm.nn.Embedding(len(tokenizer), len(tokenizer))  # the smallest language model
+    assert type(pipeline(model=own, tokenizer=tokenizer)).__name__ == "TextGenerationPipeline"
     with pytest.raises(ValueError, match="a task is one of .*; got None"):
         pipeline()
 

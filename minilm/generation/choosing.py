@@ -201,6 +201,8 @@ class _Own:
 
 
 class _OwnProcessor(_Own):
+    """Returns scores, float32 ``(batch, vocab)``."""
+
     def __call__(self, input_ids: np.ndarray, scores: np.ndarray) -> np.ndarray:
         result = self._call(input_ids, scores)
         if result.shape != scores.shape or result.dtype.kind not in "fiu":
@@ -209,6 +211,8 @@ class _OwnProcessor(_Own):
 
 
 class _OwnCriterion(_Own):
+    """Returns which texts end, bool: one for each, or one for all."""
+
     def __call__(self, input_ids: np.ndarray, scores: Any) -> np.ndarray:
         result = self._call(input_ids, scores)
         if result.shape not in ((), (len(input_ids),)) or result.dtype.kind not in "biu":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from minilm.atomic import atomic_write
+from minilm.atomic import atomic_write, make_folder
 from minilm.generation.ranges import RULES, is_int
 from minilm.json_text import to_json
 from minilm.warn import warn_caller
@@ -172,8 +172,8 @@ class GenerationConfig:
             if name in DEFAULTS:
                 continue
             config.extra[name] = copy.deepcopy(value)
-            if name in NOT_COMPUTED and value not in (None, NOT_COMPUTED[name]):
-                warn_caller(f"{FILE_NAME}: {name} is {value!r}, which minilm does not compute")
+            if missed := _not_computed(name, value):
+                warn_caller(f"{FILE_NAME}: {missed}")
             elif name not in NOT_COMPUTED and _hint(name, SLIP):
                 warn_caller(f"{FILE_NAME}: there is no option {name!r}{_hint(name, SLIP)}")
         return config
@@ -199,8 +199,7 @@ class GenerationConfig:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``generation_config.json`` into a folder, which is made when missing."""
-        path = Path(folder) / FILE_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = make_folder(folder) / FILE_NAME
         text = to_json(self.to_dict()).encode("utf-8")
         atomic_write(path, lambda file: file.write(text))
 
@@ -307,11 +306,17 @@ SLIP = 0.85  # how near an option a key must be to be taken for a mistyped one, 
 def _refuse_unknown(name: str, value: Any) -> None:
     if name not in NOT_COMPUTED:
         raise TypeError(f"generation has no option {name!r}{_hint(name)}")
-    if value is not None and value != NOT_COMPUTED[name]:
+    if missed := _not_computed(name, value):
         raise TypeError(
-            f"{name} is {value!r}, which minilm does not compute; a function in logits_processor "
-            "can change the scores of each step"
+            f"{missed}; a function in logits_processor can change the scores of each step"
         )
+
+
+def _not_computed(name: str, value: Any) -> str:
+    """Say so, if an option would change what Hugging Face writes; else return nothing."""
+    if name not in NOT_COMPUTED or value in (None, NOT_COMPUTED[name]):
+        return ""
+    return f"{name} is {value!r}, which minilm does not compute"
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from minilm.atomic import atomic_write_all
+from minilm.atomic import atomic_write_all, make_folder
 from minilm.json_text import to_json
 from minilm.models.errors import FolderError as FolderError
 from minilm.models.files import check_exists, read_json
@@ -65,12 +65,7 @@ def save_pretrained(
     OSError
         If a file cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(
-            f"{folder} is a file: a model is saved as a folder of several, so give one's name"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     files = pretrained_files(model, tokenizer, training)
     atomic_write_all({folder / name: _writer(data) for name, data in files.items()})
 

@@ -159,11 +159,7 @@ def push_to_hub(
     repo_id: str,
     *,
     tokenizer: Any = None,
-    private: bool | None = None,
-    token: str | bool | None = None,
-    commit_message: str = "Upload model",
-    revision: str | None = None,
-    api: Any = None,
+    **options: Any,
 ) -> str:
     """Share a model on the hub, with its tokenizer and a model card.
 
@@ -177,6 +173,50 @@ def push_to_hub(
         Name of the repository: ``"user/name"``; made when missing.
     tokenizer : tokenizers.Tokenizer, optional
         Uploaded as ``tokenizer.json``.
+    **options
+        ``private``, ``token``, ``commit_message``, ``revision``: see :func:`share`.
+
+    Returns
+    -------
+    str
+        The commit's address.
+
+    Raises
+    ------
+    HubError
+        If the hub cannot be asked, or refuses.
+    ImportError
+        If ``huggingface_hub`` is missing.
+    """
+    return share(
+        lambda folder: model.save_pretrained(folder, tokenizer),
+        repo_id,
+        card=lambda name: model_card(model, name),
+        **{"commit_message": "Upload model", **options},
+    )
+
+
+def share(
+    save: Callable[[Path], object],
+    repo_id: str,
+    *,
+    commit_message: str,
+    card: Callable[[str], str] | None = None,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    revision: str | None = None,
+    api: Any = None,
+) -> str:
+    """Share what can be saved in a folder; other files of the repository stay.
+
+    Parameters
+    ----------
+    save : callable
+        Writes the files into a folder.
+    repo_id : str
+        Name of the repository: ``"user/name"``; made when missing.
+    card : callable, optional
+        Makes a card for the repository's name; asked where there is none yet.
     private : bool, optional
         Whether a new repository is private; by default as the account has it.
     token : str or bool, optional
@@ -199,50 +239,6 @@ def push_to_hub(
         If the hub cannot be asked, or refuses.
     ImportError
         If ``huggingface_hub`` is missing.
-    """
-    return share(
-        lambda folder: model.save_pretrained(folder, tokenizer),
-        repo_id,
-        card=lambda name: model_card(model, name),
-        private=private,
-        token=token,
-        commit_message=commit_message,
-        revision=revision,
-        api=api,
-    )
-
-
-def share(
-    save: Callable[[Path], object],
-    repo_id: str,
-    *,
-    card: Callable[[str], str] | None = None,
-    private: bool | None = None,
-    token: str | bool | None = None,
-    commit_message: str = "Upload tokenizer",
-    revision: str | None = None,
-    api: Any = None,
-) -> str:
-    """Share what can be saved in a folder; other files of the repository stay.
-
-    Parameters
-    ----------
-    save : callable
-        Writes the files into a folder.
-    card : callable, optional
-        Makes a card for the repository's name; asked where there is none yet.
-    repo_id, private, token, commit_message, revision, api
-        As for :func:`push_to_hub`.
-
-    Returns
-    -------
-    str
-        The commit's address.
-
-    Raises
-    ------
-    HubError, ImportError
-        As for :func:`push_to_hub`.
     """
     api = api or _hub().HfApi(token=token)
     try:

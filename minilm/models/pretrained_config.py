@@ -135,11 +135,10 @@ class PretrainedConfig:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` into a folder, which is made when missing."""
-        from minilm.atomic import atomic_write
+        from minilm.atomic import atomic_write, make_folder
         from minilm.json_text import to_json
 
-        path = Path(folder) / "config.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = make_folder(folder) / "config.json"
         text = to_json(self.to_dict()).encode("utf-8")
         atomic_write(path, lambda file: file.write(text))
 

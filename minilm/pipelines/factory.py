@@ -8,9 +8,8 @@ from typing import Any
 
 from minilm.methods.conversion import parse_to
 from minilm.models.auto import AutoModelForCausalLM, AutoModelForSequenceClassification
-from minilm.models.base import LanguageModel
 from minilm.models.errors import HubError
-from minilm.models.folder import read_config
+from minilm.models.folder import CONFIG, read_config
 from minilm.models.hub import resolve
 from minilm.pipelines.text_classification import TextClassificationPipeline
 from minilm.pipelines.text_generation import TextGenerationPipeline
@@ -129,9 +128,11 @@ def pipeline(
 
 def _task_of(model: Any, hub: dict[str, Any]) -> str:
     """Return the task of a model: classifiers classify, language models write."""
+    classifiers = AutoModelForSequenceClassification.models
     if isinstance(model, str | Path):
-        kinds = {classifier.model_type for classifier in AutoModelForSequenceClassification.models}
-        classifies = read_config(resolve(model, **hub)).get("model_type") in kinds
+        folder = resolve(model, patterns=(CONFIG,), **hub)
+        kind = read_config(folder).get("model_type")
+        classifies = kind in {classifier.model_type for classifier in classifiers}
     else:
-        classifies = not isinstance(model, LanguageModel)
+        classifies = isinstance(model, classifiers)
     return "text-classification" if classifies else "text-generation"

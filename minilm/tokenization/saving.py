@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from minilm.atomic import atomic_write_all
+from minilm.atomic import atomic_write_all, make_folder
 from minilm.json_text import to_json
 from minilm.models.tokenizer_files import SETTINGS, TEMPLATE, TOKENIZER
 
@@ -50,8 +50,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> tu
     tuple of str
         Their paths.
     """
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
+    path = make_folder(folder)
     files = tokenizer_files(tokenizer)
     atomic_write_all({path / name: _writer(data) for name, data in files.items()})
     return tuple(str(path / name) for name in files)

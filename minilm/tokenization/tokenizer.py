@@ -314,28 +314,14 @@ class PreTrainedTokenizerFast(IdsToText, ChatTemplate):
         return AutoTokenizer.from_pretrained(name_or_path, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Share on the hub, beside what the repository holds; see `minilm.models.hub.share`.
+        """Share on the hub, beside what the repository holds.
 
-        Parameters
-        ----------
-        repo_id : str
-            Name of the repository: ``"user/name"``; made when missing.
-        **options
-            ``private``, ``token``, ``commit_message``, ``revision``.
-
-        Returns
-        -------
-        str
-            The commit's address.
-
-        Raises
-        ------
-        HubError
-            If the hub cannot be asked, or refuses.
+        Arguments, result and errors are those of :func:`minilm.models.hub.push_to_hub`.
         """
         from minilm.models.hub import share
 
-        return share(self.save_pretrained, repo_id, **options)
+        named = {"commit_message": "Upload tokenizer", **options}
+        return share(self.save_pretrained, repo_id, **named)
 
     def pretrained_files(self) -> dict[str, bytes]:
         """Return the files of a folder, by name; see `save_pretrained`."""
